@@ -1,0 +1,62 @@
+"""What the starter is trained on: canonical texts of templates, with words dropped at random.
+
+The level, and now and then the service, is left out or replaced, so that the
+model cannot lean on them.
+"""
+
+import hashlib
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_filter.core.canonical import canonicalize
+from stream_filter.demo.platform import LEARNABLE, SERVICES, TEMPLATES, Template
+from tokenizers import Tokenizer
+
+LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One training text, its truth (1.0 = important) and the template that it came from."""
+
+    text: str
+    label: float
+    template: int
+
+
+def text_of(template: Template, rng: random.Random) -> str:
+    """The canonical text that the demo's policy would give the model."""
+    return canonicalize(f"{template.service} {template.level} {template.render(rng)}")
+
+
+def samples(templates: tuple[Template, ...], variants: int, seed: int) -> list[Sample]:
+    """`variants` texts of each template; `Sample.template` is its place in `templates`."""
+    rng = random.Random(seed)
+    made = []
+    for number, template in enumerate(templates):
+        for _ in range(variants):
+            made.append(
+                Sample(
+                    text=canonicalize(_varied(template, rng)),
+                    label=float(template.important),
+                    template=number,
+                )
+            )
+    return made
+
+
+def _varied(template: Template, rng: random.Random) -> str:
+    service, level = template.service, template.level
+    if rng.random() < 0.2:
+        service = rng.choice((*SERVICES, "", "", "app", "worker"))
+    if rng.random() < 0.5:
+        level = rng.choice((*LEVELS, "", "", ""))
+    return f"{service} {level} {template.render(rng)}"
+
+
+def digest_of(data: list[Sample]) -> str:
+    """SHA-256 over the training texts and labels, in order."""
+    lines = "\n".join(json.dumps([s.text, s.label]) for s in data)
+    return hashlib.sha256(lines.encode()).hexdigest()

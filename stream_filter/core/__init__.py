@@ -1,0 +1,1 @@
+"""Pure and deterministic: no clock, randomness, log, I/O or await; numpy and the standard library."""

@@ -1,0 +1,111 @@
+"""The mask set: which parts of a text the model never sees.
+
+A mask set is data, so that a column engine can apply it a batch at a time and
+this module's `canonicalize` can say, one string at a time, what must come out.
+Every pattern is written in the common subset of Python's `re` (ASCII) and RE2:
+no look-around, no back-references, explicit classes. RE2 runs it in linear
+time, whatever the input.
+
+The first step collapses each run of digits to one `0`. It is by far the
+cheapest and makes most variants of a line equal, so an engine may remove
+duplicates after it and run the typed steps on what is left: they are functions
+of its output alone.
+"""
+
+import re
+from dataclasses import dataclass
+
+MASK_SET_VERSION = "masks-1"
+
+TEXT_LIMIT_CHARS = 2048
+"""Only the head of a text is read: bounds the cost of a hostile record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """One step: every match of `pattern` becomes `replacement` (`\\1` = first group)."""
+
+    name: str
+    pattern: str
+    replacement: str
+
+
+COLLAPSE = Mask(name="digits", pattern=r"[0-9]+", replacement="0")
+"""The step that runs on every text; the typed steps below see its output."""
+
+TYPED = (
+    # 2026-11-24T01:02:03.456+01:00, 2026/11/24 01:02:03,456
+    Mask(
+        name="timestamp",
+        pattern=r"\b0[-/.]0[-/.]0[T _-]+0[:.]0[:.]0(?:[.,]0)?(?: ?(?:Z\b|UTC\b|GMT\b|[+-]0(?::0)?))?",
+        replacement="<time>",
+    ),
+    # Tue Nov 24 01:02:03 2026, Nov 24 01:02:03, 24/Nov/2026:01:02:03 +0100
+    Mask(
+        name="timestamp_named",
+        pattern=(
+            r"\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +)?"
+            r"(?:0[ /-])?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?:[ /-]+0)?"
+            r"[ :]+0:0(?::0)?(?:[.,]0)?(?: [+-]?0\b)?"
+        ),
+        replacement="<time>",
+    ),
+    Mask(name="time", pattern=r"\b0:0:0(?:[.,]0)?\b", replacement="<time>"),
+    Mask(name="date", pattern=r"\b0(?:-0-0|/0/0)\b", replacement="<time>"),
+    Mask(
+        name="email",
+        pattern=r"\b[A-Za-z0._%+-]+@[A-Za-z0-]+(?:\.[A-Za-z0-]+)+",
+        replacement="<email>",
+    ),
+    # The scheme, host and path stay; the query and the fragment go.
+    Mask(
+        name="url_query",
+        pattern=r"(://[^\t\n\f\r \"'<>?#]*)[?#][^\t\n\f\r \"'<>]*",
+        replacement=r"\1?<query>",
+    ),
+    Mask(
+        name="uuid",
+        pattern=r"\b[0a-fA-F]+-[0a-fA-F]+-[0a-fA-F]+-[0a-fA-F]+-[0a-fA-F]+\b",
+        replacement="<uuid>",
+    ),
+    Mask(name="ipv4", pattern=r"\b0\.0\.0\.0(?::0)?(?:/0)?\b", replacement="<ip>"),
+    # IPv6 with or without a bracketed port, and MAC addresses.
+    Mask(
+        name="ipv6",
+        pattern=r"\[?\b[0a-fA-F]{1,4}(?:::?[0a-fA-F]{1,4}){3,7}\b(?:\]:0)?",
+        replacement="<ip>",
+    ),
+    Mask(name="hex_prefixed", pattern=r"\b0[xX][0a-fA-F]+\b", replacement="<hex>"),
+    Mask(
+        name="hex",
+        pattern=r"\b(?:[a-fA-F]+0[0a-fA-F]*|0[a-fA-F][0a-fA-F]*)\b",
+        replacement="<hex>",
+    ),
+    # A quoted value without spaces that is long: a token, not a word.
+    Mask(
+        name="quoted",
+        pattern=r"\"[^\"\t\n\f\r ]{24,}\"|'[^'\t\n\f\r ]{24,}'",
+        replacement="<blob>",
+    ),
+    Mask(name="base64_padded", pattern=r"\b[A-Za-z0+/]{16,}={1,2}", replacement="<blob>"),
+    # Letters and digits taking turns four times or more: a random id, not a name.
+    Mask(
+        name="id",
+        pattern=r"\b[A-Za-z]*(?:0[A-Za-z_+/]+){3,}0?[A-Za-z_+/=]*",
+        replacement="<id>",
+    ),
+    Mask(name="number", pattern=r"0(?:[.,]0)+", replacement="0"),
+    Mask(name="space", pattern=r"[\t\n\f\r ]+", replacement=" "),
+)
+
+_REFERENCE = tuple(
+    (re.compile(mask.pattern, re.ASCII), mask.replacement) for mask in (COLLAPSE, *TYPED)
+)
+
+
+def canonicalize(text: str) -> str:
+    """The canonical text of one raw text: the reference that column engines must equal."""
+    text = text[:TEXT_LIMIT_CHARS]
+    for pattern, replacement in _REFERENCE:
+        text = pattern.sub(replacement, text)
+    return text.strip(" ")

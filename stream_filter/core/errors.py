@@ -1,0 +1,51 @@
+"""Every error that leaves a house of stream-filter.
+
+StreamFilterError
+├── ConfigError               a person must change a file, a flag or the cluster; exit code 2
+│   └── PackError             a model pack is missing, damaged or of another kind
+├── ScorerError               no score for these texts now; the gate forwards them as `degraded`
+├── BrokerError               Kafka said no; `retriable` says whether trying again can help
+│   └── FencedError           another worker owns the partition now
+└── DeadLetterLimitError      too much of a topic cannot be decoded; the worker stops
+
+Vendors' errors are translated where their library is called and appear nowhere else.
+"""
+
+
+class StreamFilterError(Exception):
+    """Base of all of them. `retriable`: whether the same call may succeed later."""
+
+    retriable = False
+
+
+class ConfigError(StreamFilterError):
+    """What is wrong, where (file, line, key) and the way out, in one line each."""
+
+
+class PackError(ConfigError):
+    """A model pack that cannot be used: which pack, which file, why, and the way out."""
+
+
+class ScorerError(StreamFilterError):
+    """The model gave no score. The gate fails open and asks again with the next batch."""
+
+    retriable = True
+
+
+class BrokerError(StreamFilterError):
+    """Kafka refused or did not answer."""
+
+    def __init__(self, message: str, *, retriable: bool) -> None:
+        super().__init__(message)
+        self.retriable = retriable
+
+
+class FencedError(BrokerError):
+    """A newer owner of the partition has started: this worker's unit of work is void."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=True)
+
+
+class DeadLetterLimitError(StreamFilterError):
+    """More records cannot be decoded than the limit allows: probably a bad deploy."""

@@ -1,0 +1,101 @@
+"""A policy: frozen rules for topics, with an id that is the digest of its content."""
+
+import fnmatch
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from stream_filter.core.canonical import MASK_SET_VERSION
+from stream_filter.core.template import TextTemplate
+
+
+class Mode(StrEnum):
+    """`shadow`: decide, forward everything. `enforce`: act on the decisions."""
+
+    SHADOW = "shadow"
+    ENFORCE = "enforce"
+
+
+class Format(StrEnum):
+    """How a record's value becomes fields."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """score < drop_below: drop; score ≥ keep_above: keep; between them: abstain."""
+
+    drop_below: float
+    keep_above: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicPolicy:
+    """The rules for one topic, or for all that match a glob."""
+
+    topic: str
+    """A topic's name, or a glob (`*`, `?`, `[…]`)."""
+    format: Format
+    text: TextTemplate | None
+    """Which fields are read. None for plain text: the whole line."""
+    model: str
+    """The model pack's folder name."""
+    model_id: str | None
+    """The pack that the thresholds were made for; None accepts any."""
+    thresholds: Thresholds
+    mode: Mode
+    holdout: float
+    """π: the chance that a would-be drop is forwarded all the same."""
+    forward_to: str
+
+    @property
+    def is_pattern(self) -> bool:
+        return any(char in self.topic for char in "*?[")
+
+    def covers(self, topic: str) -> bool:
+        return fnmatch.fnmatchcase(topic, self.topic) if self.is_pattern else topic == self.topic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The rules of one gate."""
+
+    topics: tuple[TopicPolicy, ...]
+
+    @property
+    def policy_id(self) -> str:
+        """16 hex digits of the SHA-256 of the canonical form, mask set included."""
+        content = {"masks": MASK_SET_VERSION, **asdict(self)}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def for_topic(self, topic: str) -> TopicPolicy | None:
+        """An exact name wins over a glob; among globs the first."""
+        for rules in sorted(self.topics, key=lambda rules: rules.is_pattern):
+            if rules.covers(topic):
+                return rules
+        return None
+
+    def subscription(self, *, except_topics: frozenset[str]) -> frozenset[str] | re.Pattern[str]:
+        """What to subscribe to: names, or one expression where a glob is among them.
+
+        An expression never matches Kafka's internal topics, nor `except_topics`: a gate that
+        read what it wrote would feed itself.
+        """
+        if not any(rules.is_pattern for rules in self.topics):
+            return frozenset(rules.topic for rules in self.topics)
+        exact = {rules.topic for rules in self.topics if not rules.is_pattern}
+        own = sorted((except_topics | self.targets) - exact)
+        refused = "|".join([*map(re.escape, own), "__.*"])
+        # fnmatch.translate ends in \Z, which closes each alternative.
+        wanted = "|".join(fnmatch.translate(rules.topic) for rules in self.topics)
+        return re.compile(rf"(?!(?:{refused})\Z)(?:{wanted})")
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The topics that records are forwarded to."""
+        return frozenset(rules.forward_to for rules in self.topics)

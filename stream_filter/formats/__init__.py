@@ -1,0 +1,1 @@
+"""From record values to canonical texts: decoders (msgspec) and column masks (pyarrow)."""

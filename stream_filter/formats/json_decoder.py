@@ -1,0 +1,189 @@
+"""JSON objects: only the named fields are built, by a typed decoder made for the policy."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+import pyarrow as pa
+
+from stream_filter.core.template import FieldPath, extract
+from stream_filter.formats.decoder import DecodedFields
+
+_Getter = Callable[[Any], Any]
+
+
+class JsonDecoder:
+    """Decodes JSON objects.
+
+    The fast way decodes a whole batch in one call. Where that fails, each record is decoded by
+    itself, and what the typed decoder refuses (a number out of range, a byte order mark, a
+    nested object that is no object) goes through the standard library, which is forgiving.
+    """
+
+    def __init__(self, paths: Sequence[FieldPath]) -> None:
+        self._paths = tuple(paths)
+        row_type, self._getters = _typed_rows(self._paths)
+        self._decoder = msgspec.json.Decoder(row_type)
+
+    def decode(self, values: Sequence[bytes]) -> DecodedFields:
+        causes: dict[int, str] = {}
+        rows = self._decode_at_once(values)
+        if rows is None:
+            rows = [self._decode_one(index, value, causes) for index, value in enumerate(values)]
+        columns = tuple(_string_column([get(row) for row in rows]) for get in self._getters)
+        return DecodedFields(columns=columns, causes=causes)
+
+    def _decode_at_once(self, values: Sequence[bytes]) -> list[Any] | None:
+        lines = b"\n".join(values)
+        # Exactly one line a value: then no value holds a line break, and the lines align.
+        if lines.count(b"\n") != len(values) - 1:
+            return None
+        try:
+            rows = self._decoder.decode_lines(lines)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        return rows if len(rows) == len(values) else None
+
+    def _decode_one(self, index: int, value: bytes, causes: dict[int, str]) -> Any:
+        try:
+            return self._decoder.decode(value)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            pass
+        try:
+            return _Extracted(_decode_forgivingly(value), self._paths)
+        except ValueError as error:
+            causes[index] = str(error)
+            return _Extracted({}, self._paths)
+
+
+class _Extracted(dict[FieldPath, object]):
+    """A record decoded the forgiving way: its named fields by path."""
+
+    def __init__(self, document: dict[str, object], paths: Sequence[FieldPath]) -> None:
+        super().__init__((path, extract(document, path)) for path in paths)
+
+
+def _decode_forgivingly(value: bytes) -> dict[str, object]:
+    """The standard library's reading of an object. Raises ValueError with the cause."""
+    try:
+        text = value.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+    if not text.strip():
+        raise ValueError("empty value where a JSON object was expected")
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant, parse_int=_lenient_int)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"broken JSON: {error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise ValueError("JSON is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"expected a JSON object, found {_json_type(document)}")
+    return document
+
+
+def _refuse_constant(name: str) -> object:
+    raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
+
+
+def _lenient_int(digits: str) -> int | str:
+    return int(digits) if len(digits) <= 20 else digits
+
+
+def _json_type(document: object) -> str:
+    if document is None:
+        return "null"
+    names = {list: "an array", str: "a string", bool: "a boolean"}
+    return names.get(type(document), "a number")
+
+
+def _typed_rows(paths: Sequence[FieldPath]) -> tuple[type, tuple[_Getter, ...]]:
+    """A msgspec type that holds what `paths` need, and a getter for each path."""
+    tree: dict[str, Any] = {}
+    for path in paths:
+        # Below an array, a value is built whole: arrays are rare in what is worth reading.
+        keys = _leading_keys(path)
+        _insert(tree, keys)
+    row_type = _struct(tree)
+    return row_type, tuple(_getter(tree, path) for path in paths)
+
+
+def _leading_keys(path: FieldPath) -> list[str]:
+    keys: list[str] = []
+    for step in path:
+        if isinstance(step, int):
+            break
+        keys.append(step)
+    return keys
+
+
+def _insert(tree: dict[str, Any], keys: Sequence[str]) -> None:
+    """Add a branch. A value that is read whole (None) swallows the branches below it."""
+    for key in keys[:-1]:
+        if key in tree and tree[key] is None:
+            return
+        tree = tree.setdefault(key, {})
+    tree[keys[-1]] = None
+
+
+def _struct(tree: dict[str, Any]) -> type:
+    fields = [
+        (
+            f"f{index}",
+            Any if below is None else _struct(below) | None,
+            msgspec.field(name=key, default=None),
+        )
+        for index, (key, below) in enumerate(tree.items())
+    ]
+    return msgspec.defstruct("Row", fields, gc=False)
+
+
+def _getter(tree: dict[str, Any], path: FieldPath) -> _Getter:
+    attributes: list[str] = []
+    node: dict[str, Any] | None = tree
+    for step in path:
+        if node is None or not isinstance(step, str):
+            break
+        attributes.append(f"f{list(node).index(step)}")
+        node = node[step]
+    rest = path[len(attributes) :]
+
+    def get(row: Any) -> Any:
+        if type(row) is _Extracted:
+            return row[path]
+        for attribute in attributes:
+            if row is None:
+                return None
+            row = getattr(row, attribute)
+        return extract(row, rest) if rest else row
+
+    if len(attributes) == 1 and not rest:
+        (only,) = attributes
+
+        def get_top(row: Any) -> Any:
+            return row[path] if type(row) is _Extracted else getattr(row, only)
+
+        return get_top
+    return get
+
+
+def _string_column(values: list[Any]) -> pa.StringArray:
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowException, TypeError, UnicodeError):
+        return pa.array([_as_text(value) for value in values], pa.string())
+
+
+def _as_text(value: object) -> str | None:
+    """A field's text: strings as they are, everything else as compact JSON."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        # A lone surrogate (an escape like \ud800) has no UTF-8 form.
+        return value.encode("utf-8", "replace").decode("utf-8")
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(value)

@@ -1,0 +1,19 @@
+"""Plain text: the whole value is one field."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from stream_filter.formats.decoder import DecodedFields
+
+
+class LineDecoder:
+    """Decodes UTF-8 text. Bytes that are not UTF-8 read as U+FFFD: a log line with an odd byte
+    is still worth reading, so nothing is ever undecodable here."""
+
+    def decode(self, values: Sequence[bytes]) -> DecodedFields:
+        try:
+            column = pa.array(values, pa.binary()).cast(pa.string())
+        except pa.ArrowInvalid:
+            column = pa.array([value.decode("utf-8", "replace") for value in values], pa.string())
+        return DecodedFields(columns=(column,), causes={})

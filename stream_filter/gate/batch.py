@@ -1,0 +1,46 @@
+"""What goes into the gate and what comes out of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stream_filter.core.ledger import Block
+from stream_filter.gate.ports import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordBatch:
+    """Consecutive records of one partition: all that offsets [first, next) still hold."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    next_offset: int
+    records: Sequence[Record]
+    """In offset order, at least one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emission:
+    """A record to be sent, in the unit of work of its batch."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One batch, decided."""
+
+    block: Block
+    block_bytes: bytes
+    emissions: Sequence[Emission]
+    """Forwarded records and dead letters, in offset order."""
+    distinct_texts: int
+    texts_read: int
+    """How many of the distinct texts the model had to read: the others were remembered."""
+    degraded_because: str | None
+    seconds: Mapping[str, float]
+    """Time spent by step: read, score, decide, emit."""

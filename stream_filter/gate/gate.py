@@ -1,0 +1,253 @@
+"""The gate: decides a batch of records and says what is to be sent."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_filter.core.canonical import MASK_SET_VERSION
+from stream_filter.core.decision import Decisions, Reason, Route, Verdict, decide
+from stream_filter.core.holdout import held_out
+from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.core.policy import Policy, TopicPolicy
+from stream_filter.gate.batch import Emission, Outcome, RecordBatch
+from stream_filter.gate.headers import dead_letter_headers, forward_headers
+from stream_filter.gate.ports import LedgerCodec, Record, Scorer, TextReader, Texts
+from stream_filter.gate.score_cache import ScoreCache, text_digest
+
+
+_Scalar = TypeVar("_Scalar", np.float32, np.uint64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateConfig:
+    """What the gate is told once, when it is built."""
+
+    policy: Policy
+    key: bytes
+    """Secret of the gate, shared by its workers: draws the holdout and makes the `sf-id`s."""
+    worker: str
+    dead_letter_topic: str
+    cache_bytes: int
+
+
+class Gate:
+    """Decides batches. Thread-safe: batches of different partitions may be processed at once.
+
+    `process` is deterministic but for the clock's reading in the block's header: the same records
+    under the same policy, pack and key get the same decisions, however they are batched.
+    """
+
+    def __init__(
+        self,
+        config: GateConfig,
+        *,
+        scorers: Mapping[str, Scorer],
+        make_reader: Callable[[TopicPolicy], TextReader],
+        codec: LedgerCodec,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        """`scorers` holds one for every pack that the policy names, by the pack's name."""
+        self._config = config
+        self._policy_id = config.policy.policy_id
+        self._codec = codec
+        self._clock_ms = clock_ms
+        share = config.cache_bytes // max(1, len(scorers))
+        self._caches = {
+            name: ScoreCache(scorer, size_bytes=share) for name, scorer in scorers.items()
+        }
+        self._readers = {rules.topic: make_reader(rules) for rules in config.policy.topics}
+
+    def process(self, batch: RecordBatch, size_limits: Mapping[str, int]) -> Outcome:
+        """Decide one batch.
+
+        `size_limits`: the largest record in bytes that each target topic takes; a record over
+        its target's goes to the dead letters, and over theirs as well, without its payload.
+        """
+        started = perf_counter()
+        rules = self._config.policy.for_topic(batch.topic)
+        assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
+        texts = self._readers[rules.topic].read([record.value for record in batch.records])
+        was_read = perf_counter()
+
+        cache = self._caches[rules.model]
+        model_id = cache.model_id
+        digests = [text_digest(text) for text in texts.distinct]
+        by_text, texts_read, failure = cache.score(texts.distinct, digests)
+        scored = perf_counter()
+
+        offsets = np.fromiter((r.offset for r in batch.records), np.int64, len(batch.records))
+        decisions = self._decide(rules, batch, offsets, texts, by_text)
+        oversized = _oversized(batch.records, size_limits.get(rules.forward_to))
+        causes = {**texts.causes, **_dead_letter(decisions, oversized)}
+        digest64 = np.array([int.from_bytes(d[:8], "little") for d in digests], np.uint64)
+        block = Block(
+            header=self._header(batch, model_id),
+            offsets=offsets,
+            text_digests=_by_code(digest64, texts.codes, np.uint64(0)),
+            decisions=decisions,
+        )
+        decided = perf_counter()
+
+        emissions = self._emissions(batch, rules, block, causes, size_limits)
+        block_bytes = self._codec.encode(block)
+        emitted = perf_counter()
+        return Outcome(
+            block=block,
+            block_bytes=block_bytes,
+            emissions=emissions,
+            distinct_texts=len(texts.distinct),
+            texts_read=texts_read,
+            degraded_because=str(failure) if failure else None,
+            seconds={
+                "read": was_read - started,
+                "score": scored - was_read,
+                "decide": decided - scored,
+                "emit": emitted - decided,
+            },
+        )
+
+    def _decide(
+        self,
+        rules: TopicPolicy,
+        batch: RecordBatch,
+        offsets: NDArray[np.int64],
+        texts: Texts,
+        by_text: NDArray[np.float32],
+    ) -> Decisions:
+        decodable = np.ones(len(offsets), np.bool_)
+        decodable[list(texts.causes)] = False
+        return decide(
+            _by_code(by_text, texts.codes, np.float32(np.nan)),
+            decodable=decodable,
+            readable=texts.codes >= 0,
+            held_out=held_out(
+                offsets,
+                topic=batch.topic,
+                partition=batch.partition,
+                probability=rules.holdout,
+                key=self._config.key,
+            ),
+            thresholds=rules.thresholds,
+            mode=rules.mode,
+            holdout=rules.holdout,
+        )
+
+    def _header(self, batch: RecordBatch, model_id: str) -> BlockHeader:
+        timestamps = [record.timestamp for record in batch.records]
+        return BlockHeader(
+            topic=batch.topic,
+            partition=batch.partition,
+            first_offset=batch.first_offset,
+            last_offset=batch.next_offset - 1,
+            rows=len(batch.records),
+            policy_id=self._policy_id,
+            model_id=model_id,
+            mask_set=MASK_SET_VERSION,
+            worker=self._config.worker,
+            first_timestamp_ms=min(timestamps),
+            last_timestamp_ms=max(timestamps),
+            decided_at_ms=self._clock_ms(),
+        )
+
+    def _emissions(
+        self,
+        batch: RecordBatch,
+        rules: TopicPolicy,
+        block: Block,
+        causes: Mapping[int, str],
+        size_limits: Mapping[str, int],
+    ) -> list[Emission]:
+        decisions = block.decisions
+        position = f"{batch.topic}/{batch.partition}/"
+        emissions: list[Emission] = []
+        dead_limit = size_limits.get(self._config.dead_letter_topic)
+        outgoing = np.flatnonzero(
+            (decisions.route == Route.FORWARD) | (decisions.route == Route.DEAD_LETTER)
+        )
+        routes = decisions.route[outgoing].tolist()
+        reasons = decisions.reason[outgoing].tolist()
+        verdicts = decisions.verdict[outgoing].tolist()
+        scores = decisions.score[outgoing].tolist()
+        for index, route, reason, verdict, score in zip(
+            outgoing.tolist(), routes, reasons, verdicts, scores, strict=True
+        ):
+            record = batch.records[index]
+            source = f"{position}{record.offset}"
+            value = record.value
+            if route == Route.FORWARD:
+                topic = rules.forward_to
+                headers = forward_headers(
+                    source,
+                    key=self._config.key,
+                    reason=Reason(reason),
+                    verdict=Verdict(verdict),
+                    score=score,
+                    policy_id=self._policy_id,
+                    model_id=block.header.model_id,
+                )
+            else:
+                topic = self._config.dead_letter_topic
+                omitted = dead_limit is not None and record_size(record) > dead_limit
+                if omitted:
+                    value = None
+                headers = dead_letter_headers(
+                    source,
+                    key=self._config.key,
+                    reason=Reason(reason),
+                    cause=causes[index],
+                    policy_id=self._policy_id,
+                    payload_omitted=omitted,
+                )
+            emissions.append(
+                Emission(
+                    topic=topic,
+                    key=record.key,
+                    value=value,
+                    timestamp_ms=record.timestamp,
+                    # The source's headers stay as they are; the gate's come last.
+                    headers=[*record.headers, *headers],
+                )
+            )
+        return emissions
+
+
+def record_size(record: Record) -> int:
+    """An upper bound of a record's size on the wire, with the gate's headers, in bytes."""
+    size = 600 + len(record.value or b"") + len(record.key or b"")
+    return size + sum(len(name) * 4 + len(value or b"") + 10 for name, value in record.headers)
+
+
+def _dead_letter(decisions: Decisions, oversized: dict[int, str]) -> dict[int, str]:
+    """Send the oversized records that would be forwarded to the dead letters instead; the causes."""
+    causes = {
+        index: cause
+        for index, cause in oversized.items()
+        if decisions.route[index] == Route.FORWARD
+    }
+    at = list(causes)
+    decisions.route[at] = Route.DEAD_LETTER
+    decisions.reason[at] = Reason.TOO_LARGE
+    decisions.probability[at] = 0.0
+    return causes
+
+
+def _oversized(records: Sequence[Record], limit: int | None) -> dict[int, str]:
+    """Why the records that their target would refuse cannot be forwarded, by their index."""
+    if limit is None:
+        return {}
+    return {
+        index: f"{record_size(record)} bytes with headers, and the target topic takes {limit}"
+        for index, record in enumerate(records)
+        if len(record.value or b"") > limit // 2 and record_size(record) > limit
+    }
+
+
+def _by_code(
+    values: NDArray[_Scalar], codes: NDArray[np.int32], missing: _Scalar
+) -> NDArray[_Scalar]:
+    """`values[codes]`, and `missing` where the code is -1."""
+    return np.append(values, missing)[codes]

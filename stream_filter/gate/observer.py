@@ -1,0 +1,31 @@
+"""What is told to whoever watches: logs, metrics, health. Every method returns at once."""
+
+from typing import Protocol
+
+from stream_filter.gate.batch import Outcome
+
+
+class Observer(Protocol):
+    """Told by the data plane. Implementations never raise and never block."""
+
+    def partition_assigned(self, topic: str, partition: int, next_offset: int) -> None: ...
+
+    def partition_released(self, topic: str, partition: int, *, clean: bool) -> None: ...
+
+    def batch_committed(
+        self, outcome: Outcome, *, source_bytes: int, poll_s: float, deliver_s: float, lag: int
+    ) -> None:
+        """A unit of work is durable. `lag`: records of the partition not yet read."""
+        ...
+
+    def unit_failed(self, topic: str, partition: int, error: Exception, retry_in_s: float) -> None:
+        """A unit of work is void and will be taken up again from the committed offset."""
+        ...
+
+    def offsets_expired(self, topic: str, partition: int, lost: int) -> None:
+        """Retention took records before they were read."""
+        ...
+
+    def plane_failed(self, error: Exception, retry_in_s: float) -> None:
+        """The consumer broke and will be made anew."""
+        ...

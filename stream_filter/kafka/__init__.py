@@ -1,0 +1,1 @@
+"""The data plane on aiokafka: poll, hand to the gate, emit, commit."""

@@ -1,0 +1,213 @@
+"""The group member: owns partitions, runs a loop for each, and survives its consumer."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+
+from stream_filter.core.errors import StreamFilterError
+from stream_filter.gate.gate import Gate
+from stream_filter.gate.observer import Observer
+from stream_filter.kafka.byte_budget import ByteBudget
+from stream_filter.kafka.connection import Connection
+from stream_filter.kafka.delivery import Delivery
+from stream_filter.kafka.errors import translate, translated
+from stream_filter.kafka.partition_loop import LoopConfig, PartitionLoop
+from stream_filter.kafka.unit_of_work import (
+    MAX_BATCH_BYTES,
+    AtLeastOnce,
+    ExactlyOnce,
+    UnitOfWork,
+    close_quietly,
+)
+
+_BACKOFF_S = (1.0, 15.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneConfig:
+    """What the data plane is told once."""
+
+    subscription: frozenset[str] | re.Pattern[str]
+    group: str
+    group_instance_id: str | None
+    """Static membership: a restart within the session time-out moves no partition."""
+    delivery: Delivery
+    ledger_topic: str
+    compression: str | None
+    isolation_level: str
+    session_timeout_ms: int
+    transaction_timeout_ms: int
+    max_partition_fetch_bytes: int
+    max_in_flight_bytes: int
+    stop_timeout_s: float
+    threads: int
+    loop: LoopConfig
+
+
+class DataPlane:
+    """Poll to commit, for as long as it runs."""
+
+    def __init__(
+        self,
+        config: PlaneConfig,
+        *,
+        connection: Connection,
+        gate: Gate,
+        size_limits: dict[str, int],
+        observer: Observer,
+    ) -> None:
+        self._config = config
+        self._connection = connection
+        self._gate = gate
+        self._size_limits = size_limits
+        self._observer = observer
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Finish what is decided, commit, leave the group; `run` then returns."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until `stop`. Raises StreamFilterError where going on cannot help."""
+        backoff_s = _BACKOFF_S[0]
+        with ThreadPoolExecutor(self._config.threads, thread_name_prefix="gate") as executor:
+            while not self._stopping.is_set():
+                membership = _Membership(self, executor)
+                began = asyncio.get_running_loop().time()
+                try:
+                    await membership.run()
+                except StreamFilterError as error:
+                    if not error.retriable:
+                        raise
+                    if asyncio.get_running_loop().time() - began > 60:
+                        backoff_s = _BACKOFF_S[0]
+                    self._observer.plane_failed(error, backoff_s)
+                    try:
+                        await asyncio.wait_for(self._stopping.wait(), backoff_s)
+                    except asyncio.TimeoutError:
+                        backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
+
+
+class _Membership(ConsumerRebalanceListener):
+    """One life of the consumer, from joining the group to leaving it."""
+
+    def __init__(self, plane: DataPlane, executor: ThreadPoolExecutor) -> None:
+        self._plane = plane
+        self._config = plane._config
+        self._executor = executor
+        self._loops: dict[TopicPartition, tuple[PartitionLoop, asyncio.Task[None]]] = {}
+        self._budget = ByteBudget(self._config.max_in_flight_bytes)
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._producer: AIOKafkaProducer | None = None
+        self._consumer = AIOKafkaConsumer(
+            **plane._connection.client_options(),
+            group_id=self._config.group,
+            group_instance_id=self._config.group_instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset=self._config.loop.start_at,
+            isolation_level=self._config.isolation_level,
+            session_timeout_ms=self._config.session_timeout_ms,
+            heartbeat_interval_ms=max(500, self._config.session_timeout_ms // 5),
+            rebalance_timeout_ms=int(self._config.stop_timeout_s * 1000) + 15_000,
+            max_partition_fetch_bytes=self._config.max_partition_fetch_bytes,
+            fetch_max_wait_ms=100,
+            metadata_max_age_ms=30_000,
+        )
+
+    async def run(self) -> None:
+        stopping = asyncio.ensure_future(self._plane._stopping.wait())
+        try:
+            with translated(f"joining the group {self._config.group}"):
+                if self._config.delivery is Delivery.AT_LEAST_ONCE:
+                    self._producer = AIOKafkaProducer(
+                        **self._plane._connection.client_options(),
+                        acks="all",
+                        compression_type=self._config.compression,
+                        max_batch_size=MAX_BATCH_BYTES,
+                        linger_ms=0,
+                    )
+                    await self._producer.start()
+                self._subscribe()
+                await self._consumer.start()
+            await asyncio.wait({stopping, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+            if self._failed.done():
+                self._failed.result()
+        finally:
+            stopping.cancel()
+            await self._release(list(self._loops))
+            if self._producer is not None:
+                await close_quietly(self._producer)
+            await close_quietly(self._consumer)
+            if self._failed.done():
+                self._failed.exception()
+
+    def _subscribe(self) -> None:
+        subscription = self._config.subscription
+        if isinstance(subscription, re.Pattern):
+            self._consumer.subscribe(pattern=subscription.pattern, listener=self)
+        else:
+            self._consumer.subscribe(topics=sorted(subscription), listener=self)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """The group waits while this runs: finish or void each unit, close each producer."""
+        await self._release(revoked)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        for source in assigned:
+            loop = PartitionLoop(
+                source,
+                config=self._config.loop,
+                consumer=self._consumer,
+                make_unit=self._make_unit,
+                gate=self._plane._gate,
+                executor=self._executor,
+                budget=self._budget,
+                size_limits=self._plane._size_limits,
+                observer=self._plane._observer,
+            )
+            task = asyncio.create_task(loop.run(), name=f"{source.topic}/{source.partition}")
+            task.add_done_callback(self._loop_ended)
+            self._loops[source] = (loop, task)
+
+    def _make_unit(self, source: TopicPartition) -> UnitOfWork:
+        if self._producer is not None:
+            return AtLeastOnce(
+                source,
+                producer=self._producer,
+                consumer=self._consumer,
+                ledger_topic=self._config.ledger_topic,
+            )
+        return ExactlyOnce(
+            source,
+            connection=self._plane._connection,
+            group=self._config.group,
+            ledger_topic=self._config.ledger_topic,
+            compression=self._config.compression,
+            transaction_timeout_ms=self._config.transaction_timeout_ms,
+        )
+
+    def _loop_ended(self, task: "asyncio.Task[None]") -> None:
+        """A loop that ends by an error takes the membership with it."""
+        if task.cancelled() or self._failed.done():
+            return
+        error = task.exception()
+        if error is not None:
+            self._failed.set_exception(translate(error, f"the loop of {task.get_name()}"))
+
+    async def _release(self, sources: Iterable[TopicPartition]) -> None:
+        released = [(s, *self._loops.pop(s)) for s in list(sources) if s in self._loops]
+        for _, loop, _ in released:
+            loop.stop()
+        tasks = {task for _, _, task in released}
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=self._config.stop_timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for source, _, task in released:
+            self._plane._observer.partition_released(*source, clean=task not in late)

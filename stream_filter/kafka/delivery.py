@@ -1,0 +1,61 @@
+"""Which delivery guarantee the broker can give."""
+
+import asyncio
+from enum import StrEnum
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+
+from stream_filter.core.errors import BrokerError, ConfigError
+from stream_filter.kafka.connection import Connection
+from stream_filter.kafka.errors import translate
+
+_PROBE_S = 20.0
+
+
+class Delivery(StrEnum):
+    """`exactly_once`: a transaction a unit of work. `at_least_once`: the same steps without."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+async def choose_delivery(wanted: str, connection: Connection, group: str) -> tuple[Delivery, str]:
+    """The delivery to use and why. `wanted`: `auto`, `exactly_once` or `at_least_once`.
+
+    Raises ConfigError where exactly once was asked for and the broker cannot.
+    """
+    if wanted == Delivery.AT_LEAST_ONCE:
+        return Delivery.AT_LEAST_ONCE, "asked for"
+    obstacle = await _transactions_obstacle(connection, group)
+    if obstacle is None:
+        why = "asked for" if wanted == Delivery.EXACTLY_ONCE else "the broker has transactions"
+        return Delivery.EXACTLY_ONCE, why
+    if wanted == Delivery.EXACTLY_ONCE:
+        raise ConfigError(
+            f"settings: delivery: exactly_once is impossible: {obstacle}; "
+            "set delivery to auto or at_least_once, or use a broker with transactions"
+        )
+    return Delivery.AT_LEAST_ONCE, obstacle
+
+
+async def _transactions_obstacle(connection: Connection, group: str) -> str | None:
+    producer = AIOKafkaProducer(
+        **connection.client_options(), transactional_id=f"{group}-probe", linger_ms=0
+    )
+    try:
+        await asyncio.wait_for(producer.start(), _PROBE_S)
+        await asyncio.wait_for(producer.begin_transaction(), _PROBE_S)
+        await asyncio.wait_for(producer.abort_transaction(), _PROBE_S)
+    except IncompatibleBrokerVersion:
+        return f"the broker at {connection.bootstrap} has no transactional producer"
+    except asyncio.TimeoutError:
+        return f"the broker gave no producer id within {_PROBE_S:.0f} s"
+    except KafkaError as error:
+        translated = translate(error, f"asking {connection.bootstrap} for a producer id")
+        if isinstance(translated, BrokerError) and translated.retriable:
+            raise translated from error
+        return str(translated)
+    finally:
+        await producer.stop()
+    return None

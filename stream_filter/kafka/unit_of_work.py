@@ -1,0 +1,179 @@
+"""One batch of one partition, made durable: emit, then commit.
+
+1. forwarded records and dead letters are written,
+2. the ledger block is written,
+3. the source offset is committed.
+
+Exactly once, the three are one transaction. At least once, each is acknowledged before the next.
+"""
+
+import asyncio
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.partitioner import murmur2
+
+from stream_filter.core.position import Position
+from stream_filter.gate.batch import Emission, Outcome
+from stream_filter.kafka.connection import Connection
+from stream_filter.kafka.errors import translated
+
+_CLOSE_S = 10.0
+MAX_BATCH_BYTES = 512 * 1024
+
+
+class UnitOfWork(Protocol):
+    """Delivers the outcomes of one partition, in order, one at a time."""
+
+    async def open(self) -> None:
+        """Take the partition over. Raises BrokerError. Whatever an earlier owner had begun and
+        not committed is void when this returns (exactly once)."""
+        ...
+
+    async def deliver(self, outcome: Outcome, next_offset: int) -> None:
+        """Make an outcome durable and commit. Raises BrokerError: whether it was committed is
+        then unknown, and the caller opens anew and asks for the committed offset."""
+        ...
+
+    async def close(self) -> None:
+        """Release the partition. Never raises; an unfinished unit is void (exactly once)."""
+        ...
+
+
+class Writer:
+    """Writes an outcome's records through a producer; returns when all are acknowledged."""
+
+    def __init__(self, producer: AIOKafkaProducer, *, ledger_topic: str) -> None:
+        self._producer = producer
+        self._ledger_topic = ledger_topic
+
+    async def write(self, outcome: Outcome) -> None:
+        header = outcome.block.header
+        source = Position(header.topic, header.partition, header.first_offset)
+        by_target: dict[TopicPartition, list[Emission]] = defaultdict(list)
+        for emission in outcome.emissions:
+            by_target[await self._target(emission.topic, emission.key, source)].append(emission)
+        block = Emission(
+            topic=self._ledger_topic,
+            # One source partition's blocks stay in order in one ledger partition.
+            key=f"{header.topic}/{header.partition}".encode(),
+            value=outcome.block_bytes,
+            timestamp_ms=header.decided_at_ms,
+            headers=[("sf-block", header.block_id.encode())],
+        )
+        by_target[await self._target(block.topic, None, source)].append(block)
+        sent = [self._send(target, emissions) for target, emissions in by_target.items()]
+        await asyncio.gather(*sent)
+
+    async def _target(self, topic: str, key: bytes | None, source: Position) -> TopicPartition:
+        """Keyed records keep Kafka's default partitioning; others follow their source partition."""
+        count = len(await self._producer.partitions_for(topic))
+        if key is not None:
+            return TopicPartition(topic, (murmur2(key) & 0x7FFFFFFF) % count)
+        spread = zlib.crc32(source.topic.encode()) + source.partition
+        return TopicPartition(topic, spread % count)
+
+    async def _send(self, target: TopicPartition, emissions: Iterable[Emission]) -> None:
+        acknowledged: list[asyncio.Future[object]] = []
+        builder = self._producer.create_batch()
+        for emission in emissions:
+            record = {
+                "key": emission.key,
+                "value": emission.value,
+                "timestamp": max(emission.timestamp_ms, 0),
+                "headers": list(emission.headers),
+            }
+            if builder.append(**record) is None:
+                acknowledged.append(await self._submit(builder, target))
+                builder = self._producer.create_batch()
+                builder.append(**record)
+        acknowledged.append(await self._submit(builder, target))
+        await asyncio.gather(*acknowledged)
+
+    async def _submit(self, builder: object, target: TopicPartition) -> "asyncio.Future[object]":
+        future: asyncio.Future[object] = await self._producer.send_batch(
+            builder, target.topic, partition=target.partition
+        )
+        return future
+
+
+class ExactlyOnce:
+    """A transaction a unit of work, by a producer that belongs to the input partition.
+
+    Its transactional id names group, topic and partition, so that a new owner's `open` fences
+    the old one: the broker does not check the group's generation (aiokafka speaks version 0 of
+    TxnOffsetCommit), the producer's epoch takes its place.
+    """
+
+    def __init__(
+        self, source: TopicPartition, *, connection: Connection, group: str, ledger_topic: str,
+        compression: str | None, transaction_timeout_ms: int,
+    ) -> None:
+        self._source = source
+        self._group = group
+        self._producer = AIOKafkaProducer(
+            **connection.client_options(),
+            transactional_id=f"{group}-{source.topic}-{source.partition}",
+            transaction_timeout_ms=transaction_timeout_ms,
+            compression_type=compression,
+            max_batch_size=MAX_BATCH_BYTES,
+            linger_ms=0,
+        )
+        self._writer = Writer(self._producer, ledger_topic=ledger_topic)
+
+    async def open(self) -> None:
+        with translated(f"opening a transactional producer for {_name(self._source)}"):
+            await self._producer.start()
+
+    async def deliver(self, outcome: Outcome, next_offset: int) -> None:
+        with translated(f"the transaction of {outcome.block.header.block_id}"):
+            await self._producer.begin_transaction()
+            await self._writer.write(outcome)
+            await self._producer.send_offsets_to_transaction(
+                {self._source: next_offset}, self._group
+            )
+            await self._producer.commit_transaction()
+
+    async def close(self) -> None:
+        await close_quietly(self._producer)
+
+
+class AtLeastOnce:
+    """All records acknowledged, then the offset committed. The producer is shared."""
+
+    def __init__(
+        self, source: TopicPartition, *, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer,
+        ledger_topic: str,
+    ) -> None:
+        self._source = source
+        self._consumer = consumer
+        self._writer = Writer(producer, ledger_topic=ledger_topic)
+
+    async def open(self) -> None:
+        pass
+
+    async def deliver(self, outcome: Outcome, next_offset: int) -> None:
+        with translated(f"the records of {outcome.block.header.block_id}"):
+            await self._writer.write(outcome)
+            await self._consumer.commit({self._source: next_offset})
+
+    async def close(self) -> None:
+        pass
+
+
+async def close_quietly(producer: AIOKafkaProducer) -> None:
+    """Stop a producer that may be in any state. Its unfinished transaction is aborted, at the
+    latest when the next owner opens."""
+    stopping = asyncio.ensure_future(producer.stop())
+    done, _ = await asyncio.wait([stopping], timeout=_CLOSE_S)
+    if not done:
+        stopping.cancel()
+    elif not stopping.cancelled():
+        stopping.exception()  # retrieved: a producer that broke has nothing left to say
+
+
+def _name(source: TopicPartition) -> str:
+    return f"{source.topic}/{source.partition}"

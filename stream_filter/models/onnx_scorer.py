@@ -1,0 +1,132 @@
+"""Scores canonical texts with a model pack on onnxruntime: the one door to that vendor."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from stream_filter.core.canonical import TEXT_LIMIT_CHARS
+from stream_filter.models.errors import PackError, ScoringError
+from stream_filter.models.manifest import GRAPH_NAME, TOKENIZER_NAME
+from stream_filter.models.pack import ModelPack
+
+_ORT_LOG_FATAL = 4
+
+
+class OnnxScorer:
+    """One pack in memory, ready to score. Any thread may call `score`, several at once.
+
+    A score depends on its text alone, not on the texts beside it (up to float
+    noise below 1e-5), so a cache of scores by text is exact.
+    """
+
+    def __init__(self, pack: ModelPack, threads: int, batch_size: int = 64) -> None:
+        """Load graph and tokenizer; `PackError` if either does not do what the manifest says.
+
+        `threads` bounds the threads of the matrix products.
+        """
+        if threads < 1 or batch_size < 1:
+            raise ValueError("threads and batch_size must be at least 1")
+        self.model_id = pack.model_id
+        self._graph = pack.manifest.graph
+        self._batch_size = batch_size
+        self._tokenizer = _load_tokenizer(pack)
+        self._session = _load_session(pack, threads)
+        try:
+            probe = self.score(("", "probe of the graph"))
+        except ScoringError as error:
+            raise _graph_error(pack, f"cannot be run ({error})") from error
+        if not np.isfinite(probe).all():
+            raise _graph_error(pack, "gives scores that are not numbers")
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Scores of shape (n,), float32 in [0, 1], in the order of `texts`.
+
+        Only the first `TEXT_LIMIT_CHARS` of a text and `max_tokens` of its
+        tokens are read. Raises `ScoringError` if the runtime fails.
+        """
+        scores = np.zeros(len(texts), np.float32)
+        if not texts:
+            return scores
+        tokens = self._tokenize(texts)
+        lengths = np.fromiter((len(ids) for ids in tokens), np.int64, len(tokens))
+        order = np.argsort(lengths, kind="stable")
+        for start in range(0, len(order), self._batch_size):
+            chosen = order[start : start + self._batch_size]
+            longest = int(lengths[chosen[-1]])
+            mask = (np.arange(longest) < lengths[chosen, None]).astype(np.int64)
+            ids = np.zeros((len(chosen), longest), np.int64)
+            ids[mask.astype(bool)] = np.concatenate([tokens[index] for index in chosen])
+            scores[chosen] = self._run(ids, mask)
+        return scores
+
+    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        heads = [text[:TEXT_LIMIT_CHARS] for text in texts]
+        try:
+            encodings = self._tokenizer.encode_batch_fast(heads)
+        except (UnicodeEncodeError, TypeError):  # lone surrogates cannot be UTF-8
+            heads = [head.encode("utf-8", "replace").decode("utf-8") for head in heads]
+            encodings = self._tokenizer.encode_batch_fast(heads)
+        return [encoding.ids for encoding in encodings]
+
+    def _run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        feed = {self._graph.input_ids: ids, self._graph.attention_mask: mask}
+        try:
+            (scores,) = self._session.run([self._graph.output], feed)
+        except Exception as error:  # the runtime's errors share no public base class
+            raise ScoringError(_one_line(error)) from error
+        if scores.shape != (len(ids),):
+            raise ScoringError(f"output has shape {scores.shape}, expected ({len(ids)},)")
+        clipped: NDArray[np.float32] = np.clip(scores, 0.0, 1.0).astype(np.float32, copy=False)
+        return clipped
+
+
+def _load_tokenizer(pack: ModelPack) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_buffer(pack.read(TOKENIZER_NAME))
+        tokenizer.enable_truncation(pack.manifest.max_tokens)
+        tokenizer.no_padding()
+    except PackError:
+        raise
+    except Exception as error:  # the library raises bare Exception
+        raise PackError(
+            pack=pack.manifest.name,
+            file=TOKENIZER_NAME,
+            problem=f"is not a tokenizer ({_one_line(error)})",
+            way_out="build the pack again",
+        ) from error
+    return tokenizer
+
+
+def _load_session(pack: ModelPack, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_mem_pattern = False  # every batch has another shape
+    options.enable_cpu_mem_arena = False  # an arena keeps the largest batch's memory for ever
+    options.log_severity_level = _ORT_LOG_FATAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    graph = pack.read(GRAPH_NAME)
+    try:
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's errors share no public base class
+        raise _graph_error(pack, f"does not load ({_one_line(error)})") from error
+    declared = {pack.manifest.graph.input_ids, pack.manifest.graph.attention_mask}
+    if {node.name for node in session.get_inputs()} != declared:
+        raise _graph_error(pack, f"its inputs are not {', '.join(sorted(declared))}")
+    if pack.manifest.graph.output not in {node.name for node in session.get_outputs()}:
+        raise _graph_error(pack, f"it has no output {pack.manifest.graph.output!r}")
+    return session
+
+
+def _graph_error(pack: ModelPack, problem: str) -> PackError:
+    return PackError(
+        pack=pack.manifest.name, file=GRAPH_NAME, problem=problem, way_out="build the pack again"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

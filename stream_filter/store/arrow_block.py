@@ -1,0 +1,112 @@
+"""A ledger block as an Arrow IPC stream, zstd-compressed. Published in schemas/ledger-block.*.
+
+One record batch; the header stands in the schema's metadata. Columns that repeat within a batch
+are dictionary-encoded, offsets are steps from the row before: about five bytes an event.
+"""
+
+from dataclasses import fields
+
+import numpy as np
+import pyarrow as pa
+
+from stream_filter.core.decision import Decisions, Reason, Route, Verdict
+from stream_filter.core.errors import StreamFilterError
+from stream_filter.core.ledger import LEDGER_VERSION, Block, BlockHeader
+
+_LABEL = pa.dictionary(pa.uint8(), pa.string())
+
+LEDGER_SCHEMA = pa.schema(
+    [
+        pa.field("offset_step", pa.uint32(), nullable=False),
+        pa.field("score", pa.dictionary(pa.int32(), pa.float32()), nullable=True),
+        pa.field("verdict", _LABEL, nullable=False),
+        pa.field("route", _LABEL, nullable=False),
+        pa.field("reason", _LABEL, nullable=False),
+        pa.field("probability", pa.float32(), nullable=False),
+        pa.field("text_digest", pa.dictionary(pa.int32(), pa.uint64()), nullable=False),
+    ]
+)
+_LABELS = {
+    closed_list: pa.array([member.label for member in closed_list], pa.string())
+    for closed_list in (Verdict, Route, Reason)
+}
+_WRITE_OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
+
+
+class ArrowLedgerCodec:
+    """The `LedgerCodec` port, and its inverse."""
+
+    def encode(self, block: Block) -> bytes:
+        decisions = block.decisions
+        steps = np.diff(block.offsets, prepend=block.header.first_offset).astype(np.uint32)
+        batch = pa.record_batch(
+            [
+                pa.array(steps),
+                _narrow(pa.array(decisions.score, from_pandas=True)),
+                _labels(decisions.verdict, Verdict),
+                _labels(decisions.route, Route),
+                _labels(decisions.reason, Reason),
+                pa.array(decisions.probability),
+                _narrow(pa.array(block.text_digests)),
+            ],
+            schema=LEDGER_SCHEMA.with_metadata(_metadata(block.header)),
+        )
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema, options=_WRITE_OPTIONS) as writer:
+            writer.write_batch(batch)
+        return bytes(sink.getvalue())
+
+    def decode(self, data: bytes) -> Block:
+        """Read a block. Raises StreamFilterError where `data` is none."""
+        try:
+            table = pa.ipc.open_stream(data).read_all()
+            header = read_header(table.schema.metadata)
+            columns = {name: table.column(name).combine_chunks() for name in LEDGER_SCHEMA.names}
+        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+            raise StreamFilterError(f"not a ledger block: {error}") from error
+        steps = columns["offset_step"].to_numpy().astype(np.int64)
+        score = columns["score"].dictionary_decode().to_numpy(zero_copy_only=False)
+        return Block(
+            header=header,
+            offsets=header.first_offset + np.cumsum(steps),
+            text_digests=columns["text_digest"].dictionary_decode().to_numpy(),
+            decisions=Decisions(
+                score=score.astype(np.float32),
+                verdict=_codes(columns["verdict"], Verdict),
+                route=_codes(columns["route"], Route),
+                reason=_codes(columns["reason"], Reason),
+                probability=columns["probability"].to_numpy(),
+            ),
+        )
+
+
+def _metadata(header: BlockHeader) -> dict[str, str]:
+    values = {field.name: str(getattr(header, field.name)) for field in fields(header)}
+    return {"ledger_version": LEDGER_VERSION, "block_id": header.block_id, **values}
+
+
+def read_header(metadata: dict[bytes, bytes] | None) -> BlockHeader:
+    """The header in a schema's metadata. Raises KeyError or ValueError."""
+    text = {name.decode(): value.decode() for name, value in (metadata or {}).items()}
+    if text["ledger_version"] != LEDGER_VERSION:
+        raise ValueError(f"ledger version {text['ledger_version']}, this reads {LEDGER_VERSION}")
+    values = {
+        field.name: int(text[field.name]) if field.type is int else text[field.name]
+        for field in fields(BlockHeader)
+    }
+    return BlockHeader(**values)  # type: ignore[arg-type]  # each value has its field's type
+
+
+def _narrow(column: pa.Array) -> pa.DictionaryArray:
+    return column.dictionary_encode()
+
+
+def _labels(codes: np.ndarray, closed_list: type) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes), _LABELS[closed_list])
+
+
+def _codes(column: pa.DictionaryArray, closed_list: type) -> np.ndarray:
+    """Codes by label: a block whose writer ordered the labels otherwise reads the same."""
+    known = {member.label: member.value for member in closed_list}
+    by_index = np.array([known[label] for label in column.dictionary.to_pylist()], np.uint8)
+    return by_index[column.indices.to_numpy()]

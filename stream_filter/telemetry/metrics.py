@@ -1,0 +1,88 @@
+"""The closed list of metrics. docs/operations.md describes each; a test holds the two together."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """All metrics of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.records = Counter(
+            "stream_filter_records", "Records decided.", ["topic", "route", "reason"], registry=r
+        )
+        self.source_bytes = Counter(
+            "stream_filter_source_bytes", "Keys and values read.", ["topic"], registry=r
+        )
+        self.ledger_bytes = Counter(
+            "stream_filter_ledger_bytes", "Ledger blocks written.", ["topic"], registry=r
+        )
+        self.batches = Counter(
+            "stream_filter_batches", "Units of work committed.", ["topic"], registry=r
+        )
+        self.batch_seconds = Histogram(
+            "stream_filter_batch_seconds",
+            "Time of a unit of work by step: poll, read, score, decide, emit, deliver.",
+            ["step"],
+            buckets=_SECONDS,
+            registry=r,
+        )
+        self.delay_seconds = Histogram(
+            "stream_filter_delay_seconds",
+            "From the timestamp of a batch's newest record to its commit.",
+            ["topic"],
+            buckets=_SECONDS,
+            registry=r,
+        )
+        self.texts = Counter(
+            "stream_filter_texts",
+            "Distinct texts of batches: remembered by the cache, or read by the model.",
+            ["topic", "source"],
+            registry=r,
+        )
+        self.lag_records = Gauge(
+            "stream_filter_lag_records", "Records not yet read.", ["topic", "partition"], registry=r
+        )
+        self.partitions_assigned = Gauge(
+            "stream_filter_partitions_assigned", "Partitions that this worker owns.", registry=r
+        )
+        self.units_failed = Counter(
+            "stream_filter_units_failed", "Units of work voided and retried.", ["topic"], registry=r
+        )
+        self.plane_failures = Counter(
+            "stream_filter_plane_failures", "Times the consumer was made anew.", registry=r
+        )
+        self.offsets_expired = Counter(
+            "stream_filter_offsets_expired",
+            "Offsets that retention took before they were read.",
+            ["topic"],
+            registry=r,
+        )
+        self.degraded_batches = Counter(
+            "stream_filter_degraded_batches",
+            "Units of work in which the model gave no score.",
+            ["topic"],
+            registry=r,
+        )
+        self.pack_ready = Gauge(
+            "stream_filter_pack_ready", "1 while the pack gives scores.", ["pack"], registry=r
+        )
+        self.pack_intact = Gauge(
+            "stream_filter_pack_intact",
+            "1 while the pack in force is still on disk as it was loaded.",
+            ["pack"],
+            registry=r,
+        )
+        self.info = Gauge(
+            "stream_filter_info",
+            "Always 1; what is running.",
+            ["version", "policy", "delivery", "worker"],
+            registry=r,
+        )
+
+    def expose(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self.registry)

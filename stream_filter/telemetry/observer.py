@@ -1,0 +1,109 @@
+"""The `Observer` port on structlog and Prometheus: one canonical line a batch, every count."""
+
+from collections import Counter
+
+import numpy as np
+import structlog
+
+from stream_filter.core.decision import Reason, Route
+from stream_filter.gate.batch import Outcome
+from stream_filter.telemetry.metrics import Metrics
+
+_log = structlog.get_logger("stream_filter")
+_REASONS = len(Reason)
+
+
+def count_decisions(outcome: Outcome) -> Counter[tuple[Route, Reason]]:
+    """How many decisions of a batch fell to each route and reason."""
+    decisions = outcome.block.decisions
+    pairs = decisions.route.astype(np.int64) * _REASONS + decisions.reason
+    return Counter(
+        {
+            (Route(code // _REASONS), Reason(code % _REASONS)): int(count)
+            for code, count in enumerate(np.bincount(pairs))
+            if count
+        }
+    )
+
+
+class TelemetryObserver:
+    """Told by the data plane; tells the operator."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._owned: set[tuple[str, int]] = set()
+        self.last_error: str | None = None
+        """What last went wrong, until a batch is committed."""
+
+    @property
+    def owned(self) -> frozenset[tuple[str, int]]:
+        """The partitions that are open: their loops poll."""
+        return frozenset(self._owned)
+
+    def partition_assigned(self, topic: str, partition: int, next_offset: int) -> None:
+        self._owned.add((topic, partition))
+        self._metrics.partitions_assigned.set(len(self._owned))
+        _log.info("partition.assigned", topic=topic, partition=partition, next_offset=next_offset)
+
+    def partition_released(self, topic: str, partition: int, *, clean: bool) -> None:
+        self._owned.discard((topic, partition))
+        self._metrics.partitions_assigned.set(len(self._owned))
+        self._metrics.lag_records.labels(topic, partition).set(0)
+        _log.info("partition.released", topic=topic, partition=partition, clean=clean)
+
+    def batch_committed(
+        self, outcome: Outcome, *, source_bytes: int, poll_s: float, deliver_s: float, lag: int
+    ) -> None:
+        header, metrics = outcome.block.header, self._metrics
+        counts = count_decisions(outcome)
+        for (route, reason), count in counts.items():
+            metrics.records.labels(header.topic, route.label, reason.label).inc(count)
+        metrics.source_bytes.labels(header.topic).inc(source_bytes)
+        metrics.ledger_bytes.labels(header.topic).inc(len(outcome.block_bytes))
+        metrics.batches.labels(header.topic).inc()
+        metrics.texts.labels(header.topic, "read").inc(outcome.texts_read)
+        metrics.texts.labels(header.topic, "remembered").inc(
+            outcome.distinct_texts - outcome.texts_read
+        )
+        steps = {"poll": poll_s, **outcome.seconds, "deliver": deliver_s}
+        for step, seconds in steps.items():
+            metrics.batch_seconds.labels(step).observe(seconds)
+        delay_s = (header.decided_at_ms - header.last_timestamp_ms) / 1000 + deliver_s
+        metrics.delay_seconds.labels(header.topic).observe(max(0.0, delay_s))
+        metrics.lag_records.labels(header.topic, header.partition).set(lag)
+        line = {
+            "block_id": header.block_id,
+            "records": header.rows,
+            **{f"{route.label}.{reason.label}": n for (route, reason), n in counts.items()},
+            "texts": outcome.distinct_texts,
+            "texts_read": outcome.texts_read,
+            "lag": lag,
+            **{f"{step}_ms": round(seconds * 1000, 1) for step, seconds in steps.items()},
+        }
+        if outcome.degraded_because is None:
+            self.last_error = None
+            _log.info("batch.committed", **line)
+        else:
+            metrics.degraded_batches.labels(header.topic).inc()
+            self.last_error = outcome.degraded_because
+            _log.error("batch.degraded", cause=outcome.degraded_because, **line)
+
+    def unit_failed(self, topic: str, partition: int, error: Exception, retry_in_s: float) -> None:
+        self._owned.discard((topic, partition))
+        self._metrics.partitions_assigned.set(len(self._owned))
+        self._metrics.units_failed.labels(topic).inc()
+        self.last_error = str(error)
+        _log.warning(
+            "unit.failed", topic=topic, partition=partition, error=str(error), retry_in_s=retry_in_s
+        )
+
+    def offsets_expired(self, topic: str, partition: int, lost: int) -> None:
+        self._metrics.offsets_expired.labels(topic).inc(lost)
+        _log.error("offsets.expired", topic=topic, partition=partition, offsets=lost)
+
+    def plane_failed(self, error: Exception, retry_in_s: float) -> None:
+        self._owned.clear()
+        self._metrics.partitions_assigned.set(0)
+        self._metrics.plane_failures.inc()
+        self.last_error = str(error)
+        _log.error("plane.failed", error=str(error), retry_in_s=retry_in_s)

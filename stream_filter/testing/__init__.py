@@ -1,0 +1,1 @@
+"""Brokers that tests, the benchmarks and the demo start and stop."""
