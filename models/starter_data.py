@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_filter.core.canonical import canonicalize
-from stream_filter.demo.platform import LEARNABLE, SERVICES, TEMPLATES, Template
-from tokenizers import Tokenizer
+from stream_filter.demo.platform import SERVICES, Template
+
+from starter_generic import IMPORTANT, PARTS, UNIMPORTANT
 
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
@@ -34,16 +35,28 @@ def text_of(template: Template, rng: random.Random) -> str:
 def samples(templates: tuple[Template, ...], variants: int, seed: int) -> list[Sample]:
     """`variants` texts of each template; `Sample.template` is its place in `templates`."""
     rng = random.Random(seed)
+    return [
+        Sample(
+            text=canonicalize(_varied(template, rng)),
+            label=float(template.important),
+            template=number,
+        )
+        for number, template in enumerate(templates)
+        for _ in range(variants)
+    ]
+
+
+def generic_samples(variants: int, seed: int) -> list[Sample]:
+    """`variants` texts of each generic line; `Sample.template` is -1."""
+    rng = random.Random(seed)
     made = []
-    for number, template in enumerate(templates):
-        for _ in range(variants):
-            made.append(
-                Sample(
-                    text=canonicalize(_varied(template, rng)),
-                    label=float(template.important),
-                    template=number,
-                )
-            )
+    for label, table in ((0.0, UNIMPORTANT), (1.0, IMPORTANT)):
+        for line in table.strip().splitlines():
+            for _ in range(variants):
+                message = line.format(part=rng.choice(PARTS), n=rng.randrange(100), ip="10.0.0.1")
+                service = rng.choice((*PARTS, *SERVICES, "", "", "app"))
+                raw = f"{service} {rng.choice((*LEVELS, '', ''))} {message}"
+                made.append(Sample(text=canonicalize(raw), label=label, template=-1))
     return made
 
 

@@ -68,7 +68,11 @@ class TriageNet(nn.Module):
 
     def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The raw logits, shape (texts,)."""
-        hidden = self.norm(self.words(ids) + self.places.weight[: ids.shape[1]])
+        return self.read(self.words(ids), mask)
+
+    def read(self, words: Tensor, mask: Tensor) -> Tensor:
+        """The raw logits of embedded words (texts, tokens, HIDDEN)."""
+        hidden = self.norm(words + self.places.weight[: words.shape[1]])
         bias = ((1 - mask) * MASKED)[:, None, None, :].to(hidden.dtype)
         for layer in self.layers:
             hidden = layer(hidden, bias)

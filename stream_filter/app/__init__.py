@@ -1,0 +1,1 @@
+"""The composition root: reads policy and settings, builds the worker."""

@@ -19,11 +19,18 @@ class StreamFilterError(Exception):
 
 
 class ConfigError(StreamFilterError):
-    """What is wrong, where (file, line, key) and the way out, in one line each."""
+    """What is wrong, where (file, line, key) and the way out: one line a problem."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class PackError(ConfigError):
-    """A model pack that cannot be used: which pack, which file, why, and the way out."""
+    """A model pack cannot be used. One line: the pack, the file, what is wrong, the way out."""
+
+    def __init__(self, *, pack: str, file: str, problem: str, way_out: str) -> None:
+        super().__init__(f"model pack {pack!r}, {file}: {problem}; {way_out}")
 
 
 class ScorerError(StreamFilterError):

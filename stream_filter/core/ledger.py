@@ -26,6 +26,8 @@ class BlockHeader:
     """Empty where no model was loaded."""
     mask_set: str
     worker: str
+    delivery: str
+    """`exactly_once` or `at_least_once`: whether a record may have been forwarded twice."""
     first_timestamp_ms: int
     """Least and greatest record timestamp, Unix milliseconds."""
     last_timestamp_ms: int
@@ -66,19 +68,18 @@ def effective_chain(spans: Iterable[Span]) -> list[Span]:
     begin where the account stands, the one from which it can be continued furthest counts;
     where that leaves a choice, the one written last. O(n log n).
     """
-    by_first: dict[int, Span] = {}
+    best: dict[int, Span] = {}
     reach: dict[int, int] = {}
     # From the end backwards, so that a block's continuation is known before the block.
     for span in sorted(spans, key=lambda s: (-s.first, s.sequence)):
         furthest = reach.get(span.next, span.next)
         if span.first not in reach or furthest >= reach[span.first]:
             reach[span.first] = furthest
-            by_first[span.first] = span
+            best[span.first] = span
     chain: list[Span] = []
-    at = min(by_first, default=0)
-    while at in by_first:
-        chain.append(by_first[at])
-        at = by_first[at].next
-    # What begins beyond a gap is a chain of its own: the caller sees the gap between them.
-    beyond = [span for first, span in by_first.items() if first >= at and chain]
-    return chain + (effective_chain(beyond) if beyond else [])
+    for first in sorted(best):
+        # Joins the chain, or lies beyond a gap, which the caller sees. What begins inside a
+        # block that counts was overtaken by it.
+        if not chain or first >= chain[-1].next:
+            chain.append(best[first])
+    return chain

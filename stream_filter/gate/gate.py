@@ -30,6 +30,7 @@ class GateConfig:
     key: bytes
     """Secret of the gate, shared by its workers: draws the holdout and makes the `sf-id`s."""
     worker: str
+    delivery: str
     dead_letter_topic: str
     cache_bytes: int
 
@@ -148,6 +149,7 @@ class Gate:
             model_id=model_id,
             mask_set=MASK_SET_VERSION,
             worker=self._config.worker,
+            delivery=self._config.delivery,
             first_timestamp_ms=min(timestamps),
             last_timestamp_ms=max(timestamps),
             decided_at_ms=self._clock_ms(),

@@ -8,6 +8,10 @@ from stream_filter.gate.batch import Outcome
 class Observer(Protocol):
     """Told by the data plane. Implementations never raise and never block."""
 
+    def group_joined(self, partitions: int) -> None:
+        """The group has settled; so many partitions are this worker's."""
+        ...
+
     def partition_assigned(self, topic: str, partition: int, next_offset: int) -> None: ...
 
     def partition_released(self, topic: str, partition: int, *, clean: bool) -> None: ...

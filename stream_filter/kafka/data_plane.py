@@ -157,6 +157,8 @@ class _Membership(ConsumerRebalanceListener):
         await self._release(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        assigned = list(assigned)
+        self._plane._observer.group_joined(len(assigned))
         for source in assigned:
             loop = PartitionLoop(
                 source,

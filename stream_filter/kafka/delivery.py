@@ -4,7 +4,7 @@ import asyncio
 from enum import StrEnum
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnknownError
 
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.kafka.connection import Connection
@@ -47,7 +47,8 @@ async def _transactions_obstacle(connection: Connection, group: str) -> str | No
         await asyncio.wait_for(producer.start(), _PROBE_S)
         await asyncio.wait_for(producer.begin_transaction(), _PROBE_S)
         await asyncio.wait_for(producer.abort_transaction(), _PROBE_S)
-    except IncompatibleBrokerVersion:
+    except (IncompatibleBrokerVersion, UnknownError):
+        # UnknownError: how the embedded broker answers a request that it does not know.
         return f"the broker at {connection.bootstrap} has no transactional producer"
     except asyncio.TimeoutError:
         return f"the broker gave no producer id within {_PROBE_S:.0f} s"

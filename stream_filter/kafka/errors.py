@@ -12,7 +12,6 @@ _FENCED = (
     kafka.ProducerFenced,
     kafka.InvalidProducerEpoch,
     kafka.InvalidProducerIdMapping,
-    kafka.FencedInstanceIdError,
     kafka.IllegalGenerationError,
     kafka.UnknownMemberIdError,
     kafka.RebalanceInProgressError,

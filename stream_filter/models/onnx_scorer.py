@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from stream_filter.core.canonical import TEXT_LIMIT_CHARS
-from stream_filter.models.errors import PackError, ScoringError
+from stream_filter.core.errors import PackError, ScorerError
 from stream_filter.models.manifest import GRAPH_NAME, TOKENIZER_NAME
 from stream_filter.models.pack import ModelPack
 
@@ -36,7 +36,7 @@ class OnnxScorer:
         self._session = _load_session(pack, threads)
         try:
             probe = self.score(("", "probe of the graph"))
-        except ScoringError as error:
+        except ScorerError as error:
             raise _graph_error(pack, f"cannot be run ({error})") from error
         if not np.isfinite(probe).all():
             raise _graph_error(pack, "gives scores that are not numbers")
@@ -45,7 +45,7 @@ class OnnxScorer:
         """Scores of shape (n,), float32 in [0, 1], in the order of `texts`.
 
         Only the first `TEXT_LIMIT_CHARS` of a text and `max_tokens` of its
-        tokens are read. Raises `ScoringError` if the runtime fails.
+        tokens are read. Raises `ScorerError` if the runtime fails.
         """
         scores = np.zeros(len(texts), np.float32)
         if not texts:
@@ -76,9 +76,9 @@ class OnnxScorer:
         try:
             (scores,) = self._session.run([self._graph.output], feed)
         except Exception as error:  # the runtime's errors share no public base class
-            raise ScoringError(_one_line(error)) from error
+            raise ScorerError(_one_line(error)) from error
         if scores.shape != (len(ids),):
-            raise ScoringError(f"output has shape {scores.shape}, expected ({len(ids)},)")
+            raise ScorerError(f"output has shape {scores.shape}, expected ({len(ids)},)")
         clipped: NDArray[np.float32] = np.clip(scores, 0.0, 1.0).astype(np.float32, copy=False)
         return clipped
 

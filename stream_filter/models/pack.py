@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.models.errors import PackError
+from stream_filter.core.errors import PackError
 from stream_filter.models.manifest import MANIFEST_NAME, Manifest
 
 _REBUILD = "restore the pack from its source or build it again"

@@ -32,13 +32,23 @@ class TelemetryObserver:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._owned: set[tuple[str, int]] = set()
+        self._assigned: int | None = None
         self.last_error: str | None = None
         """What last went wrong, until a batch is committed."""
 
     @property
-    def owned(self) -> frozenset[tuple[str, int]]:
-        """The partitions that are open: their loops poll."""
-        return frozenset(self._owned)
+    def is_settled(self) -> bool:
+        """The group has settled and every partition assigned to this worker is open."""
+        return self._assigned is not None and len(self._owned) == self._assigned
+
+    @property
+    def owned(self) -> int:
+        """How many partitions are open."""
+        return len(self._owned)
+
+    def group_joined(self, partitions: int) -> None:
+        self._assigned = partitions
+        _log.info("group.joined", partitions=partitions)
 
     def partition_assigned(self, topic: str, partition: int, next_offset: int) -> None:
         self._owned.add((topic, partition))
@@ -103,7 +113,24 @@ class TelemetryObserver:
 
     def plane_failed(self, error: Exception, retry_in_s: float) -> None:
         self._owned.clear()
+        self._assigned = None
         self._metrics.partitions_assigned.set(0)
         self._metrics.plane_failures.inc()
         self.last_error = str(error)
         _log.error("plane.failed", error=str(error), retry_in_s=retry_in_s)
+
+    def pack_loaded(self, pack: str, model_id: str) -> None:
+        self._metrics.pack_ready.labels(pack).set(1)
+        self._metrics.pack_intact.labels(pack).set(1)
+        _log.info("pack.loaded", pack=pack, model_id=model_id)
+
+    def pack_failed(self, pack: str, cause: str, retry_in_s: float) -> None:
+        self._metrics.pack_ready.labels(pack).set(0)
+        self.last_error = cause
+        _log.error(
+            "pack.failed", pack=pack, cause=cause, retry_in_s=retry_in_s, effect="forwarding all"
+        )
+
+    def pack_vanished(self, pack: str, cause: str) -> None:
+        self._metrics.pack_intact.labels(pack).set(0)
+        _log.error("pack.vanished", pack=pack, cause=cause)

@@ -1,0 +1,81 @@
+"""What the policy and the settings need of a cluster, and what is there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_filter.app.settings import Settings
+from stream_filter.core.policy import Policy
+from stream_filter.kafka.topics import TopicAdmin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """The topics that matter."""
+
+    sources: Mapping[str, int]
+    """Partition counts of the source topics that exist."""
+    missing_sources: tuple[str, ...]
+    unmatched: tuple[str, ...]
+    """Globs that match no topic: no obstacle, topics may come."""
+    targets: Mapping[str, int]
+    missing_targets: tuple[str, ...]
+    size_limits: dict[str, int]
+    """Largest record, by target topic that exists."""
+    source_limits: Mapping[str, int]
+
+    def obstacles(self) -> list[str]:
+        """Why a worker cannot run here: one line each."""
+        return [
+            f"source topic {topic!r} does not exist: create it, or correct the policy"
+            for topic in self.missing_sources
+        ] + [
+            f"target topic {topic!r} does not exist: run `stream-filter topics create`"
+            for topic in self.missing_targets
+        ]
+
+    def warnings(self) -> list[str]:
+        """What may surprise later: one line each."""
+        found = [f"no topic matches {glob!r} yet" for glob in self.unmatched]
+        for target, limit in self.size_limits.items():
+            found += [
+                f"{source!r} takes records of {size} bytes and {target!r} only {limit}: larger "
+                "ones go to the dead letters; raise max.message.bytes"
+                for source, size in self.source_limits.items()
+                if size > limit
+            ]
+        return found
+
+
+def target_topics(policy: Policy, settings: Settings) -> list[str]:
+    """The topics that the gate writes to."""
+    return sorted({*policy.targets, settings.ledger_topic, settings.dead_letter_topic})
+
+
+async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
+    """Ask the cluster. Raises BrokerError or ConfigError."""
+    async with TopicAdmin(settings.connection()) as admin:
+        present = await admin.partitions()
+        targets = target_topics(policy, settings)
+        named = [rules.topic for rules in policy.topics if not rules.is_pattern]
+        internal = {topic for topic in present if topic.startswith("__")}
+        sources = {
+            topic: count
+            for topic, count in present.items()
+            if policy.for_topic(topic) and topic not in internal | set(targets)
+        }
+        existing_targets = [topic for topic in targets if topic in present]
+        limits = await admin.max_message_bytes(existing_targets)
+        source_limits = await admin.max_message_bytes(sources)
+    return Cluster(
+        sources=sources,
+        missing_sources=tuple(topic for topic in named if topic not in present),
+        unmatched=tuple(
+            rules.topic
+            for rules in policy.topics
+            if rules.is_pattern and not any(rules.covers(topic) for topic in sources)
+        ),
+        targets={topic: present[topic] for topic in existing_targets},
+        missing_targets=tuple(topic for topic in targets if topic not in present),
+        size_limits=limits,
+        source_limits=source_limits,
+    )

@@ -1,0 +1,232 @@
+"""The policy file: validated here, frozen into `core.policy`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from stream_filter.app.yaml_lines import YamlDocument, explain, read_yaml
+from stream_filter.core.errors import ConfigError
+from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
+from stream_filter.core.template import parse_template
+
+LATER = {
+    "target": "give raw thresholds",
+    "rules": "leave it out",
+    "novelty": "leave it out",
+    "fold": "leave it out",
+    "budget": "leave it out",
+    "overload": "leave it out",
+    "ramp": "use mode: shadow or enforce",
+    "challenger": "leave it out",
+    "on_failure": "leave it out",
+    "epoch": "leave it out",
+    "max_age": "leave it out",
+    "slices": "leave it out",
+    "redact": "leave it out",
+    "undo_for": "leave it out",
+    "priority": "leave it out",
+    "schedule": "leave it out",
+}
+"""Keys that have their place in the policy and no meaning yet: refused, never ignored."""
+
+_Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+_TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RawModel(_Closed):
+    """Thresholds on the score, chosen by hand."""
+
+    drop_below: _Share = Field(description="Scores below are dropped.", examples=[0.2])
+    keep_above: _Share = Field(description="Scores at or above are kept.", examples=[0.8])
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RawModel":
+        if self.drop_below > self.keep_above:
+            raise ValueError(
+                f"thresholds are crossed: drop_below {self.drop_below} is above keep_above "
+                f"{self.keep_above}; swap them"
+            )
+        return self
+
+
+class PackModel(_Closed):
+    """A model pack and the id that the thresholds were made for."""
+
+    pack: str = Field(description="Folder name of the pack.", examples=["triage-starter"])
+    id: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{16}$",
+        description="The pack's id, as `stream-filter check` prints it. Another pack is refused.",
+    )
+
+
+class TopicModel(_Closed):
+    """What the gate does with one topic, or with all that a glob matches."""
+
+    format: Literal["json", "text"] = Field(
+        default="json", description="How a value is read: a JSON object, or a line of text."
+    )
+    text: str | None = Field(
+        default=None,
+        description="JSON: the fields that the model reads, as a template.",
+        examples=["{service} {level} {message}"],
+    )
+    model: str | PackModel = Field(description="The model pack that gives the scores.")
+    raw: RawModel = Field(description="Thresholds on the score.")
+    mode: Literal["shadow", "enforce"] = Field(
+        default="shadow", description="shadow: decide, forward everything; enforce: act."
+    )
+    holdout: _Share = Field(
+        default=0.01, description="Share of would-be drops that is forwarded all the same."
+    )
+    forward_to: _TopicName = Field(
+        default="llm.analysis", description="The topic that forwarded records go to."
+    )
+
+    @field_validator("holdout", mode="before")
+    @classmethod
+    def _whole_share(cls, value: Any) -> Any:
+        return float(value) if type(value) is int else value
+
+    @model_validator(mode="after")
+    def _text_fits_format(self) -> "TopicModel":
+        if self.format == "text" and self.text is not None:
+            raise ValueError("text: plain text is read whole; leave `text` out or use format: json")
+        if self.format == "json":
+            if self.text is None:
+                raise ValueError("text: is missing: name the fields to read, like '{level} {message}'")
+            try:
+                parse_template(self.text)
+            except ValueError as error:
+                raise ValueError(f"text: {error}") from error
+        return self
+
+
+class DefaultsModel(_Closed):
+    """Values for every topic that does not set its own."""
+
+    format: Literal["json", "text"] | None = None
+    text: str | None = None
+    model: str | PackModel | None = None
+    raw: RawModel | None = None
+    mode: Literal["shadow", "enforce"] | None = None
+    holdout: _Share | None = None
+    forward_to: _TopicName | None = None
+
+
+class PolicyModel(_Closed):
+    """A policy file."""
+
+    version: Literal[1] = Field(description="Version of this format.")
+    defaults: DefaultsModel = Field(default=DefaultsModel(), description="For all topics.")
+    topics: dict[str, TopicModel] = Field(
+        min_length=1, description="By topic name, or by glob (`*`, `?`, `[…]`)."
+    )
+
+
+def load_policy(path: Path) -> Policy:
+    """Read, validate, freeze. Raises ConfigError with a line for each problem."""
+    document = read_yaml(path)
+    _refuse_later(document)
+    try:
+        parsed = PolicyModel.model_validate(_with_defaults(document.values))
+    except ValidationError as error:
+        raise explain(error, document, PolicyModel) from error
+    policy = Policy(topics=tuple(_freeze(name, rules) for name, rules in parsed.topics.items()))
+    problems = [
+        document.problem(("topics", name), problem)
+        for name in parsed.topics
+        for problem in _topic_problems(name, policy)
+    ]
+    if problems:
+        raise ConfigError(*problems)
+    return policy
+
+
+def _refuse_later(document: YamlDocument) -> None:
+    topics = document.values.get("topics")
+    blocks = [(("defaults",), document.values.get("defaults"))]
+    blocks += [(("topics", n), t) for n, t in topics.items()] if isinstance(topics, dict) else []
+    problems = [
+        document.problem((*place, key), f"not supported by this version yet: {LATER[key]}")
+        for place, block in blocks
+        if isinstance(block, dict)
+        for key in block
+        if key in LATER
+    ]
+    for place, block in blocks:
+        if isinstance(block, dict) and isinstance(block.get("forward_to"), dict):
+            problems.append(
+                document.problem(
+                    (*place, "forward_to"),
+                    "a topic for each reason is not supported by this version yet: name one topic",
+                )
+            )
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    defaults, topics = values.get("defaults"), values.get("topics")
+    if not isinstance(defaults, dict) or not isinstance(topics, dict):
+        return values
+    merged = {
+        name: {
+            **{k: v for k, v in defaults.items() if k in TopicModel.model_fields and _fits(k, rules)},
+            **rules,
+        }
+        if isinstance(rules, dict)
+        else rules
+        for name, rules in topics.items()
+    }
+    return {**values, "topics": merged}
+
+
+def _fits(key: str, rules: dict[str, Any]) -> bool:
+    """A default text template is not for topics of plain text."""
+    return not (key == "text" and rules.get("format") == "text")
+
+
+def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
+    pack = PackModel(pack=rules.model) if isinstance(rules.model, str) else rules.model
+    return TopicPolicy(
+        topic=name,
+        format=Format(rules.format),
+        text=parse_template(rules.text) if rules.text is not None else None,
+        model=pack.pack,
+        model_id=pack.id,
+        thresholds=Thresholds(
+            drop_below=rules.raw.drop_below, keep_above=rules.raw.keep_above
+        ),
+        mode=Mode(rules.mode),
+        holdout=rules.holdout,
+        forward_to=rules.forward_to,
+    )
+
+
+def _topic_problems(name: str, policy: Policy) -> list[str]:
+    problems = []
+    rules = next(rules for rules in policy.topics if rules.topic == name)
+    plain = name if not rules.is_pattern else name.translate({ord(c): "x" for c in "*?[]!"})
+    if not plain or len(plain) > 249 or not set(plain) <= _NAME_CHARACTERS:
+        problems.append("not a topic name: letters, digits, '.', '_', '-', or a glob of them")
+    for other in policy.topics:
+        if other.forward_to == name:
+            problems.append(
+                f"{other.topic} forwards to it: a gate that reads what it wrote would feed "
+                "itself; use another forward_to"
+            )
+    if "/" in rules.model or rules.model in {"", ".", ".."}:
+        problems.append(f"model: {rules.model!r} is not a pack's folder name")
+    for other in policy.topics:
+        if other.model == rules.model and other.model_id != rules.model_id:
+            problems.append(f"model: {other.topic} uses the pack {rules.model} with another id")
+    return problems
+
+
+_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")

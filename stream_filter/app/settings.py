@@ -1,0 +1,151 @@
+"""Settings: where to connect and how to run. Flags win over environment, file and defaults."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from stream_filter.app.yaml_lines import YamlDocument, explain, read_yaml
+from stream_filter.kafka.connection import Connection, Secret
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SecurityModel(_Closed):
+    """How to authenticate at the broker."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_file: str | None = None
+    ssl_cert_file: str | None = None
+    ssl_key_file: str | None = None
+
+
+class WebModel(_Closed):
+    """Health and metrics."""
+
+    host: str = "0.0.0.0"  # noqa: S104  a probe and a scraper come from outside the container
+    port: int = Field(default=6066, ge=1, le=65535)
+
+
+class DeadLettersModel(_Closed):
+    """Past this, the worker stops instead of dead-lettering a whole topic. For one partition."""
+
+    max_run: int = Field(default=1000, ge=1, description="Dead letters in a row.")
+    max_share: float = Field(default=0.5, gt=0, le=1, description="Share of the last records.")
+    window: int = Field(default=10_000, ge=1, description="How many records the share is of.")
+
+
+class LogModel(_Closed):
+    """Logs go to stderr."""
+
+    format: Literal["json", "console", "auto"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """Settings of a worker. Every key can be set by environment: STREAM_FILTER_GROUP,
+    STREAM_FILTER_SECURITY__SASL_PASSWORD."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STREAM_FILTER_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    bootstrap: str = Field(default="localhost:9092", description="host:port, comma separated.")
+    security: SecurityModel = SecurityModel()
+    group: str = Field(default="stream-filter", min_length=1, description="Consumer group.")
+    group_instance_id: str | None = Field(
+        default=None, description="Static membership: one stable name a worker."
+    )
+    worker: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        description="The worker's name in the ledger.",
+    )
+    key: SecretStr | None = Field(
+        default=None,
+        description="Secret of the gate, equal on all workers: draws the holdout, makes sf-ids.",
+    )
+    model_dir: Path = Field(default=Path("models"), description="Folder of the model packs.")
+    delivery: Literal["auto", "exactly_once", "at_least_once"] = "auto"
+    start_at: Literal["earliest", "latest"] = Field(
+        default="earliest", description="Where to begin without a committed offset."
+    )
+    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
+    ledger_topic: str = "stream-filter.ledger"
+    dead_letter_topic: str = "stream-filter.dead-letters"
+    compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = None
+    batch_records: int = Field(default=10_000, ge=1, le=1_000_000)
+    max_partition_fetch_bytes: int = Field(default=4 << 20, ge=1024)
+    max_in_flight_bytes: int = Field(default=64 << 20, ge=1024)
+    cache_bytes: int = Field(default=32 << 20, ge=0, description="Scores remembered, in bytes.")
+    threads: int = Field(default=2, ge=1, le=64, description="Batches decided at once.")
+    model_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=64, description="onnxruntime's."
+    )
+    session_timeout_ms: int = Field(default=10_000, ge=1000)
+    transaction_timeout_ms: int = Field(default=60_000, ge=1000)
+    stop_timeout_s: float = Field(default=20.0, gt=0, description="To finish what is in hand.")
+    startup_timeout_s: float = Field(default=60.0, ge=0, description="To wait for the broker.")
+    dead_letters: DeadLettersModel = DeadLettersModel()
+    web: WebModel = WebModel()
+    log: LogModel = LogModel()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The file's values arrive as one init argument; they yield to flags and environment.
+        given = dict(init_settings.init_kwargs)  # type: ignore[attr-defined]  # InitSettingsSource
+        from_file = given.pop("from_file", {})
+        return (
+            InitSettingsSource(settings_cls, init_kwargs=given),
+            env_settings,
+            InitSettingsSource(settings_cls, init_kwargs=from_file),
+        )
+
+    def connection(self) -> Connection:
+        security = self.security
+        password = security.sasl_password
+        return Connection(
+            bootstrap=self.bootstrap,
+            security_protocol=security.protocol,
+            sasl_mechanism=security.sasl_mechanism,
+            sasl_username=security.sasl_username,
+            sasl_password=Secret(password.get_secret_value()) if password else None,
+            ssl_ca_file=security.ssl_ca_file,
+            ssl_cert_file=security.ssl_cert_file,
+            ssl_key_file=security.ssl_key_file,
+        )
+
+    @property
+    def secret_key(self) -> bytes:
+        """The gate's key; without one, a key that anyone who knows the group can guess."""
+        given = self.key.get_secret_value() if self.key else f"unset/{self.group}"
+        return given.encode()[:64]
+
+
+def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
+    """Settings from a file, the environment and flags. Raises ConfigError."""
+    document = read_yaml(path) if path else YamlDocument("settings", {}, {})
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(from_file=document.values, **given)
+    except ValidationError as error:
+        raise explain(error, document, Settings) from error

@@ -1,0 +1,196 @@
+"""Conservation from outside: reads the ledger, the targets and the source, believes nobody."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from aiokafka import TopicPartition
+from numpy.typing import NDArray
+
+from stream_filter.core.conservation import Conservation, PartitionFacts, conserve
+from stream_filter.core.decision import Route
+from stream_filter.core.errors import ConfigError, StreamFilterError
+from stream_filter.core.ledger import Block, Span, effective_chain
+from stream_filter.core.position import parse_position
+from stream_filter.gate.headers import SF_SOURCE
+from stream_filter.kafka.reader import TopicReader
+from stream_filter.store.arrow_block import ArrowLedgerCodec
+
+Progress = Callable[[str, int], None]
+"""Told what is being read and how many records of it so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The finding on one source topic, by partition."""
+
+    topic: str
+    partitions: dict[int, Conservation]
+    pending: dict[int, int]
+    """Records behind the last block: not yet decided."""
+    damaged_blocks: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.damaged_blocks and not any(c.problems for c in self.partitions.values())
+
+
+@dataclass(slots=True)
+class _Account:
+    """What was read about one source partition so far."""
+
+    spans: list[Span] = field(default_factory=list)
+    rows: list[NDArray[np.int64]] = field(default_factory=list)
+    forward: list[NDArray[np.int64]] = field(default_factory=list)
+    dead: list[NDArray[np.int64]] = field(default_factory=list)
+    exactly_once: bool = True
+
+    def add(self, block: Block) -> None:
+        header, route = block.header, block.decisions.route
+        self.spans.append(Span(header.first_offset, header.last_offset + 1, len(self.spans)))
+        self.rows.append(block.offsets)
+        self.forward.append(block.offsets[route == Route.FORWARD])
+        self.dead.append(block.offsets[route == Route.DEAD_LETTER])
+        self.exactly_once &= header.delivery == "exactly_once"
+
+
+async def verify_topic(
+    reader: TopicReader,
+    topic: str,
+    *,
+    ledger_topic: str,
+    forward_topics: Iterable[str],
+    dead_letter_topic: str,
+    window_ms: tuple[int | None, int | None],
+    progress: Progress,
+) -> Verification:
+    """Verify a window of record time (None: open). Raises BrokerError or ConfigError.
+
+    The ledger's end is read first, then the targets', then the source's: whatever a live worker
+    adds meanwhile lies behind the last block read, and is left to the next verification.
+    """
+    accounts, damaged = await _read_ledger(reader, topic, ledger_topic, progress)
+    forwarded = await _read_sources(reader, topic, forward_topics, progress)
+    dead = await _read_sources(reader, topic, [dead_letter_topic], progress)
+    await reader.load_metadata(topic)
+    sources = reader.partitions(topic)
+    if not sources:
+        raise ConfigError(f"source topic {topic!r} does not exist: check --topic")
+    bounds = await reader.bounds(sources)
+    windows = await _windows(reader, bounds, window_ms)
+    chains = {p: effective_chain(account.spans) for p, account in accounts.items()}
+    pending: dict[int, int] = {}
+    for source, (first, end) in windows.items():
+        chain = chains.get(source.partition)
+        accounted = chain[-1].next if chain else first
+        pending[source.partition] = max(0, end - max(first, accounted))
+        began = chain[0].first if chain else end
+        windows[source] = (max(first, min(began, end)), min(end, max(first, accounted)))
+    held = await _read_offsets(reader, windows, progress)
+    partitions = {}
+    for source in sources:
+        p = source.partition
+        account = accounts.get(p, _Account())
+        chain = chains.get(p, [])
+        counts = {span.sequence for span in chain}
+        facts = PartitionFacts(
+            window=windows[source],
+            source=held[p],
+            chain=chain,
+            rows=_joined(account.rows[s] for s in sorted(counts)),
+            forward_rows=_joined(account.forward[s] for s in sorted(counts)),
+            dead_rows=_joined(account.dead[s] for s in sorted(counts)),
+            forwarded=forwarded[p],
+            dead=dead[p],
+            overtaken=_joined(
+                offsets
+                for s in range(len(account.spans))
+                if s not in counts
+                for offsets in (account.forward[s], account.dead[s])
+            ),
+            exactly_once=account.exactly_once,
+        )
+        partitions[p] = conserve(facts)
+    return Verification(
+        topic=topic, partitions=partitions, pending=pending, damaged_blocks=tuple(damaged)
+    )
+
+
+async def _read_ledger(
+    reader: TopicReader, topic: str, ledger_topic: str, progress: Progress
+) -> tuple[dict[int, _Account], list[str]]:
+    await reader.load_metadata(ledger_topic)
+    codec = ArrowLedgerCodec()
+    accounts: dict[int, _Account] = defaultdict(_Account)
+    damaged: list[str] = []
+    read = 0
+    ranges = await reader.bounds(reader.partitions(ledger_topic))
+    async for _, records in reader.read(ranges):
+        read += len(records)
+        progress(ledger_topic, read)
+        for record in records:
+            try:
+                block = codec.decode(record.value or b"")
+            except StreamFilterError as error:
+                damaged.append(f"{record.topic}/{record.partition}/{record.offset}: {error}")
+                continue
+            if block.header.topic == topic:
+                accounts[block.header.partition].add(block)
+    return dict(accounts), damaged
+
+
+async def _read_sources(
+    reader: TopicReader, topic: str, targets: Iterable[str], progress: Progress
+) -> dict[int, NDArray[np.int64]]:
+    """Source offsets named by the gate's headers in the target topics, by source partition."""
+    found: dict[int, list[int]] = defaultdict(list)
+    prefix = f"{topic}/".encode()
+    for target in sorted(set(targets)):
+        await reader.load_metadata(target)
+        read = 0
+        async for _, records in reader.read(await reader.bounds(reader.partitions(target))):
+            read += len(records)
+            progress(target, read)
+            for record in records:
+                # The gate's headers come last: a source may have brought its own of that name.
+                named = next((v for k, v in reversed(record.headers) if k == SF_SOURCE), None)
+                if named and named.startswith(prefix):
+                    position = parse_position(named.decode())
+                    found[position.partition].append(position.offset)
+    arrays = {p: np.array(offsets, np.int64) for p, offsets in found.items()}
+    return defaultdict(lambda: np.empty(0, np.int64), arrays)
+
+
+async def _windows(
+    reader: TopicReader,
+    bounds: dict[TopicPartition, tuple[int, int]],
+    window_ms: tuple[int | None, int | None],
+) -> dict[TopicPartition, tuple[int, int]]:
+    windows = dict(bounds)
+    for side, at_ms in enumerate(window_ms):
+        if at_ms is None:
+            continue
+        found = await reader.offsets_at(bounds, at_ms)
+        for source, (first, end) in windows.items():
+            at = found[source] if found[source] is not None else bounds[source][1]
+            assert at is not None
+            windows[source] = (max(first, at), end) if side == 0 else (first, min(end, at))
+    return {s: (first, max(first, end)) for s, (first, end) in windows.items()}
+
+
+async def _read_offsets(
+    reader: TopicReader, windows: dict[TopicPartition, tuple[int, int]], progress: Progress
+) -> dict[int, NDArray[np.int64]]:
+    parts: dict[int, list[NDArray[np.int64]]] = {s.partition: [] for s in windows}
+    read = 0
+    async for source, records in reader.read(windows):
+        read += len(records)
+        progress(source.topic, read)
+        offsets = np.fromiter((r.offset for r in records), np.int64, len(records))
+        parts[source.partition].append(offsets)
+    return {partition: _joined(offsets) for partition, offsets in parts.items()}
+
+
+def _joined(parts: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *parts])

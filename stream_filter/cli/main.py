@@ -1,0 +1,35 @@
+"""`stream-filter`: the group of all commands."""
+
+import click
+
+from stream_filter import __version__
+from stream_filter.cli.check import check
+from stream_filter.cli.demo import demo
+from stream_filter.cli.ledger import ledger
+from stream_filter.cli.run import run
+from stream_filter.cli.tap import tap
+from stream_filter.cli.topics import topics
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="stream-filter")
+def main() -> None:
+    """A toll gate on Kafka in front of a language model.
+
+    Reads every event of a topic with a small model, forwards what is important or ambiguous,
+    drops the rest, and accounts for every decision in a ledger.
+
+    \b
+    See it work:          stream-filter demo
+    Check a policy:       stream-filter check policy.yaml --bootstrap HOST:PORT
+    Create its topics:    stream-filter topics create --policy policy.yaml
+    Run a worker:         stream-filter run --policy policy.yaml
+    Watch decisions:      stream-filter tap TOPIC
+    Prove nothing lost:   stream-filter ledger verify --topic TOPIC
+
+    Exit codes: 0 fine, 1 a check or a run failed, 2 usage or configuration.
+    """
+
+
+for command in (run, check, topics, tap, ledger, demo):
+    main.add_command(command)

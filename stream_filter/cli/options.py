@@ -1,0 +1,54 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from stream_filter.app.settings import Settings, load_settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def policy_option(command: Command) -> Command:
+    return click.option(
+        "--policy",
+        "policy_path",
+        type=click.Path(path_type=Path),
+        required=True,
+        envvar="STREAM_FILTER_POLICY",
+        show_envvar=True,
+        help="The policy file.",
+    )(command)
+
+
+def connection_options(command: Command) -> Command:
+    """--settings, --bootstrap and --group: where to connect."""
+    for option in reversed(
+        (
+            click.option(
+                "--settings",
+                "settings_path",
+                type=click.Path(path_type=Path),
+                envvar="STREAM_FILTER_SETTINGS",
+                show_envvar=True,
+                help="Settings file. Flags win over environment (STREAM_FILTER_…), file, defaults.",
+            ),
+            click.option("--bootstrap", metavar="HOST:PORT", help="The broker.  [localhost:9092]"),
+            click.option("--group", help="The gate's consumer group.  [stream-filter]"),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(
+        command
+    )
+
+
+def settings_of(path: Path | None, **flags: Any) -> Settings:
+    """Settings from the shared options. Raises ConfigError."""
+    return load_settings(path, flags)

@@ -1,0 +1,129 @@
+"""`stream-filter tap`: decisions as they fall."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import orjson
+
+from stream_filter.cli.options import connection_options, settings_of
+from stream_filter.cli.output import runs
+from stream_filter.core.decision import Reason, Route, Verdict
+from stream_filter.core.errors import ConfigError, StreamFilterError
+from stream_filter.core.ledger import Block
+from stream_filter.kafka.reader import TopicReader
+from stream_filter.kafka.topics import TopicAdmin
+from stream_filter.store.arrow_block import ArrowLedgerCodec
+
+
+@click.command()
+@click.argument("topic")
+@connection_options
+@click.option("--ledger-topic", help="Where the ledger is.  [stream-filter.ledger]")
+@click.option("--route", type=click.Choice([r.label for r in Route]), multiple=True)
+@click.option("--reason", type=click.Choice([r.label for r in Reason]), multiple=True)
+@click.option("--verdict", type=click.Choice([v.label for v in Verdict]), multiple=True)
+@click.option("--min-score", type=float, help="Only scores at or above.")
+@click.option("--max-score", type=float, help="Only scores at or below.")
+@click.option("--from-beginning", is_flag=True, help="Also what the ledger already holds.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after so many decisions.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@runs
+async def tap(
+    topic: str,
+    settings_path: Path | None,
+    bootstrap: str | None,
+    group: str | None,
+    ledger_topic: str | None,
+    route: tuple[str, ...],
+    reason: tuple[str, ...],
+    verdict: tuple[str, ...],
+    min_score: float | None,
+    max_score: float | None,
+    from_beginning: bool,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Print the decisions on TOPIC as they fall, from the ledger. Reads, never commits.
+
+    \b
+    stream-filter tap payments.logs --route forward
+    stream-filter tap payments.logs --reason undecodable --from-beginning --json
+    """
+    settings = settings_of(
+        settings_path, bootstrap=bootstrap, group=group, ledger_topic=ledger_topic
+    )
+    async with TopicAdmin(settings.connection()) as admin:
+        if settings.ledger_topic not in await admin.partitions():
+            raise ConfigError(
+                f"ledger topic {settings.ledger_topic!r} does not exist: name it with "
+                "--ledger-topic, or run `stream-filter topics create`"
+            )
+    codec = ArrowLedgerCodec()
+    printed = 0
+    async with TopicReader(settings.connection()) as reader:
+        await reader.load_metadata(settings.ledger_topic)
+        bounds = await reader.bounds(reader.partitions(settings.ledger_topic))
+        starts = {p: first if from_beginning else end for p, (first, end) in bounds.items()}
+        async for _, records in reader.follow(starts):
+            for record in records:
+                try:
+                    block = codec.decode(record.value or b"")
+                except StreamFilterError as error:
+                    click.echo(f"skipped {record.topic}/{record.partition}/{record.offset}: {error}", err=True)
+                    continue
+                if block.header.topic != topic:
+                    continue
+                for decision in decisions_of(block):
+                    if not _wanted(decision, route, reason, verdict, min_score, max_score):
+                        continue
+                    click.echo(orjson.dumps(decision).decode() if as_json else _line(decision))
+                    printed += 1
+                    if printed == limit:
+                        return
+
+
+def decisions_of(block: Block) -> Iterator[dict[str, object]]:
+    """The rows of a block as plain values."""
+    header, decisions = block.header, block.decisions
+    for row, offset in enumerate(block.offsets.tolist()):
+        score = float(decisions.score[row])
+        yield {
+            "position": f"{header.topic}/{header.partition}/{offset}",
+            "route": Route(decisions.route[row]).label,
+            "reason": Reason(decisions.reason[row]).label,
+            "verdict": Verdict(decisions.verdict[row]).label,
+            "score": None if math.isnan(score) else round(score, 6),
+            "probability": round(float(decisions.probability[row]), 6),
+            "text_digest": f"{int(block.text_digests[row]):016x}",
+            "policy_id": header.policy_id,
+            "model_id": header.model_id,
+            "block_id": header.block_id,
+        }
+
+
+def _wanted(
+    decision: dict[str, object],
+    route: tuple[str, ...],
+    reason: tuple[str, ...],
+    verdict: tuple[str, ...],
+    min_score: float | None,
+    max_score: float | None,
+) -> bool:
+    score = decision["score"]
+    return (
+        (not route or decision["route"] in route)
+        and (not reason or decision["reason"] in reason)
+        and (not verdict or decision["verdict"] in verdict)
+        and (min_score is None or (isinstance(score, float) and score >= min_score))
+        and (max_score is None or (isinstance(score, float) and score <= max_score))
+    )
+
+
+def _line(decision: dict[str, object]) -> str:
+    score = "     -" if decision["score"] is None else f"{decision['score']:.4f}"
+    return (
+        f"{decision['route']:<11} {decision['reason']:<15} {decision['verdict']:<7} {score} "
+        f"{decision['position']}"
+    )

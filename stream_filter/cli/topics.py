@@ -1,0 +1,86 @@
+"""`stream-filter topics create`: all that a policy needs."""
+
+from pathlib import Path
+
+import click
+
+from stream_filter.app.cluster import inspect_cluster, target_topics
+from stream_filter.app.policy_file import load_policy
+from stream_filter.cli.options import connection_options, json_option, policy_option, settings_of
+from stream_filter.cli.output import print_json, print_table, runs
+from stream_filter.core.errors import ConfigError
+from stream_filter.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin
+
+_HEADER_ROOM_BYTES = 64 << 10
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+@click.group()
+def topics() -> None:
+    """The topics that a policy needs."""
+
+
+@topics.command()
+@policy_option
+@connection_options
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    help="Partitions of new topics.  [as many as the largest source topic]",
+)
+@click.option(
+    "--replication-factor", type=click.IntRange(1, 10), default=1, show_default=True,
+    help="Replicas of new topics: 3 in production.",
+)
+@click.option("--ledger-days", type=click.IntRange(1), default=30, show_default=True,
+              help="How long the ledger is kept.")
+@click.option("--with-sources", is_flag=True, help="Also create source topics that are missing.")
+@json_option
+@runs
+async def create(
+    policy_path: Path,
+    settings_path: Path | None,
+    bootstrap: str | None,
+    group: str | None,
+    partitions: int | None,
+    replication_factor: int,
+    ledger_days: int,
+    with_sources: bool,
+    as_json: bool,
+) -> None:
+    """Create the analysis, ledger and dead-letter topics that are missing.
+
+    Topics that exist are left as they are. New ones take records as large as the sources do,
+    and the headers that the gate adds.
+
+    \b
+    stream-filter topics create --policy policy.yaml --replication-factor 3
+    """
+    settings = settings_of(settings_path, bootstrap=bootstrap, group=group)
+    policy = load_policy(policy_path)
+    cluster = await inspect_cluster(policy, settings)
+    if cluster.missing_sources and not with_sources:
+        raise ConfigError(
+            *(
+                f"source topic {topic!r} does not exist: create it, or give --with-sources"
+                for topic in cluster.missing_sources
+            )
+        )
+    count = partitions or max(cluster.sources.values(), default=1)
+    largest = max(cluster.source_limits.values(), default=DEFAULT_MAX_MESSAGE_BYTES)
+    wanted = {topic: {"max.message.bytes": str(largest + _HEADER_ROOM_BYTES)}
+              for topic in target_topics(policy, settings)}
+    wanted[settings.ledger_topic]["retention.ms"] = str(ledger_days * _DAY_MS)
+    wanted |= {topic: {} for topic in cluster.missing_sources}
+    rows = []
+    async with TopicAdmin(settings.connection()) as admin:
+        for topic, configs in wanted.items():
+            existing = cluster.targets.get(topic)
+            created = existing is None and await admin.create(
+                topic, partitions=count, replication=replication_factor, configs=configs
+            )
+            rows.append((topic, existing or count, "created" if created else "exists"))
+    if as_json:
+        print_json([{"topic": t, "partitions": n, "state": state} for t, n, state in rows])
+    else:
+        print_table(("topic", "partitions", "state"), rows)

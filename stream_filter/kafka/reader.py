@@ -1,0 +1,117 @@
+"""Reading ranges of topics from outside: a throwaway consumer that is in no group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from stream_filter.kafka.connection import Connection
+from stream_filter.kafka.errors import translated
+
+_POLL_S = 0.5
+
+
+class TopicReader:
+    """Assigned by hand, commits nothing, never touches a live group. Use as an async context."""
+
+    def __init__(self, connection: Connection, *, isolation_level: str = "read_committed") -> None:
+        self._consumer = AIOKafkaConsumer(
+            **connection.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level=isolation_level,
+            max_partition_fetch_bytes=8 << 20,
+            fetch_max_wait_ms=100,
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            with translated("connecting"):
+                await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._consumer.stop()
+
+    async def load_metadata(self, topic: str) -> None:
+        """Learn the partitions of an existing topic."""
+        with translated(f"reading the partitions of {topic}"):
+            await self._consumer._client._wait_on_metadata(topic)
+
+    def partitions(self, topic: str) -> list[TopicPartition]:
+        """The partitions of a topic; call `bounds` of known topics only."""
+        return [TopicPartition(topic, p) for p in sorted(self._consumer.partitions_for_topic(topic) or ())]
+
+    async def bounds(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """The first offset and the one after the last, by partition."""
+        sources = list(sources)
+        with translated("reading offsets"):
+            first = await self._consumer.beginning_offsets(sources)
+            end = await self._consumer.end_offsets(sources)
+        return {source: (first[source], end[source]) for source in sources}
+
+    async def offsets_at(
+        self, sources: Iterable[TopicPartition], timestamp_ms: int
+    ) -> dict[TopicPartition, int | None]:
+        """The first offset with a timestamp at or after the given; None where there is none."""
+        with translated("looking up offsets by time"):
+            found = await self._consumer.offsets_for_times(dict.fromkeys(sources, timestamp_ms))
+        return {source: at.offset if at else None for source, at in found.items()}
+
+    async def read(
+        self,
+        ranges: Mapping[TopicPartition, tuple[int, int]],
+        *,
+        patience_s: float = 5.0,
+    ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+        """The records of offsets [first, next) of each partition, a batch at a time.
+
+        Ends early where nothing comes for `patience_s`: records behind an open transaction.
+        """
+        open_ranges = {source: r for source, r in ranges.items() if r[0] < r[1]}
+        if not open_ranges:
+            return
+        self._consumer.assign(list(open_ranges))
+        for source, (first, _) in open_ranges.items():
+            self._consumer.seek(source, first)
+        idle_s = 0.0
+        while open_ranges and idle_s < patience_s:
+            with translated("reading"):
+                polled = await self._consumer.getmany(
+                    *open_ranges, timeout_ms=int(_POLL_S * 1000), max_records=20_000
+                )
+                reached = {source: await self._consumer.position(source) for source in open_ranges}
+            idle_s = 0.0 if polled else idle_s + _POLL_S
+            for source, records in polled.items():
+                end = open_ranges[source][1]
+                inside = [record for record in records if record.offset < end]
+                if inside:
+                    yield source, inside
+            for source, position in reached.items():
+                if position >= open_ranges[source][1]:
+                    del open_ranges[source]
+            await asyncio.sleep(0)
+
+    async def follow(
+        self, starts: Mapping[TopicPartition, int]
+    ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+        """All records from the given offsets on, and then as they come, without end."""
+        self._consumer.assign(list(starts))
+        for source, first in starts.items():
+            self._consumer.seek(source, first)
+        while True:
+            with translated("following"):
+                polled = await self._consumer.getmany(timeout_ms=int(_POLL_S * 1000))
+            for source, records in polled.items():
+                yield source, records

@@ -1,0 +1,82 @@
+"""What a cluster has: topics, partitions, limits; and creating what is missing."""
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+
+from stream_filter.core.errors import BrokerError
+from stream_filter.kafka.connection import Connection
+from stream_filter.kafka.errors import translate, translated
+
+DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
+"""Kafka's default of max.message.bytes."""
+
+
+class TopicAdmin:
+    """An admin client; use as an async context. Every call raises BrokerError or ConfigError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._bootstrap = connection.bootstrap
+        self._client = AIOKafkaAdminClient(**connection.client_options())
+
+    async def __aenter__(self) -> Self:
+        try:
+            with translated(f"connecting to {self._bootstrap}"):
+                await self._client.start()
+        except BaseException:
+            await self._client.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+
+    async def partitions(self) -> dict[str, int]:
+        """Every topic that we may see, with its partition count."""
+        with translated("listing topics"):
+            # Names first: to describe a topic that is not there makes some brokers create it.
+            names = await self._client.list_topics()
+            described = await self._client.describe_topics(sorted(names)) if names else []
+        return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+    async def max_message_bytes(self, topics: Iterable[str]) -> dict[str, int]:
+        """The largest record batch that each topic takes; Kafka's default where unknown."""
+        limits = dict.fromkeys(topics, DEFAULT_MAX_MESSAGE_BYTES)
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in limits]
+        try:
+            responses = await self._client.describe_configs(resources)
+        except (KafkaError, OSError):
+            return limits
+        for response in responses:
+            for _, _, _, topic, entries, *_ in response.resources:
+                for name, value, *_ in entries:
+                    if name == "max.message.bytes" and value:
+                        limits[topic] = int(value)
+        return limits
+
+    async def create(
+        self, topic: str, *, partitions: int, replication: int, configs: Mapping[str, str]
+    ) -> bool:
+        """Create a topic; False where it exists already."""
+        new = NewTopic(topic, partitions, replication, topic_configs=dict(configs))
+        with translated(f"creating {topic}"):
+            response = await self._client.create_topics([new])
+        code, message = response.topic_errors[0][1], response.topic_errors[0][-1]
+        error = for_code(code)
+        if error.__name__ == "TopicAlreadyExistsError":
+            return False
+        if code:
+            translated_error = translate(error(message), f"creating {topic}")
+            if isinstance(translated_error, BrokerError):
+                raise BrokerError(str(translated_error), retriable=False)
+            raise translated_error
+        return True
