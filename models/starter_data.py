@@ -15,6 +15,36 @@ from stream_filter.demo.platform import SERVICES, Template
 
 from starter_generic import IMPORTANT, PARTS, UNIMPORTANT
 
+SPARE_WORDS = tuple(
+    """
+    abort accelerator access account acknowledge agent alert allocate api apache append archive
+    assert async audit auth authenticate backend backup bandwidth batch binary bios bucket
+    buffer bug byte cache callback certificate checkpoint checksum chunk cipher client cluster
+    commit compact compress config connection consumer container controller cookie core corrupt
+    cpu crash credential cron cursor daemon dashboard database datanode deadlock debug decode
+    decrypt decode default delete denied deploy dequeue descriptor device dhcp disk dns docker
+    domain driver dump duplicate encrypt endpoint enqueue ethernet evict exception executor exit
+    expire failover fallback fatal fetch firewall firmware flush fork ftp gateway gpu grpc handler
+    handshake hash hdfs heap heartbeat hook host hostname http https idle index inode ingress
+    instance interface interrupt invalid iptables java javascript job json kafka kernel kubernetes
+    lag latency ldap leader lease linux listener load lock log login loop malformed mapper memory
+    merge metadata metric middleware migration mirror module mount mutex mysql namenode namespace
+    nginx node null oauth offset oom optimizer orphan overflow packet page panic parse partition
+    password patch payload peer permission persist pod pointer pool port postgres primary privilege
+    process producer profile protocol proxy publish python query queue quorum quota raid raft read
+    rebalance reboot recover redis reducer refresh register reject release remote render replica
+    replicate repository request reset resolve resource response restart restore retry revoke
+    rollback root route router runtime sandbox scan schedule schema script sensor server service
+    session shard shell shutdown signal signature snapshot socket spark spawn spike sql ssh ssl
+    stack stale standby startup storage stream subnet subscriber suspend swap switch sync syntax
+    syslog tcp tenant terminate thread threshold throttle timeout timer timestamp tls token topic
+    trace transaction trigger truncate tunnel udp unauthorized unavailable undo unreachable update
+    upgrade upload upstream url user vacuum validate vault version virtual volume vpn watchdog
+    webhook worker workflow write xml yaml yarn zombie zookeeper
+    """.split()
+)
+"""Words of computing whose pieces the trimmed vocabulary keeps whole."""
+
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 

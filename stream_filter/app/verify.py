@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream_filter.core.conservation import Conservation, PartitionFacts, conserve
 from stream_filter.core.decision import Route
-from stream_filter.core.errors import ConfigError, StreamFilterError
+from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.ledger import Block, Span, effective_chain
 from stream_filter.core.position import parse_position
 from stream_filter.gate.headers import SF_SOURCE
@@ -73,10 +73,7 @@ async def verify_topic(
     accounts, damaged = await _read_ledger(reader, topic, ledger_topic, progress)
     forwarded = await _read_sources(reader, topic, forward_topics, progress)
     dead = await _read_sources(reader, topic, [dead_letter_topic], progress)
-    await reader.load_metadata(topic)
     sources = reader.partitions(topic)
-    if not sources:
-        raise ConfigError(f"source topic {topic!r} does not exist: check --topic")
     bounds = await reader.bounds(sources)
     windows = await _windows(reader, bounds, window_ms)
     chains = {p: effective_chain(account.spans) for p, account in accounts.items()}
@@ -120,7 +117,6 @@ async def verify_topic(
 async def _read_ledger(
     reader: TopicReader, topic: str, ledger_topic: str, progress: Progress
 ) -> tuple[dict[int, _Account], list[str]]:
-    await reader.load_metadata(ledger_topic)
     codec = ArrowLedgerCodec()
     accounts: dict[int, _Account] = defaultdict(_Account)
     damaged: list[str] = []
@@ -147,7 +143,6 @@ async def _read_sources(
     found: dict[int, list[int]] = defaultdict(list)
     prefix = f"{topic}/".encode()
     for target in sorted(set(targets)):
-        await reader.load_metadata(target)
         read = 0
         async for _, records in reader.read(await reader.bounds(reader.partitions(target))):
             read += len(records)

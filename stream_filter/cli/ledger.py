@@ -11,9 +11,7 @@ from stream_filter.app.verify import Verification, verify_topic
 from stream_filter.cli.options import connection_options, json_option, settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
 from stream_filter.cli.times import PointInTime
-from stream_filter.core.errors import ConfigError
 from stream_filter.kafka.reader import TopicReader
-from stream_filter.kafka.topics import TopicAdmin
 
 
 @click.group()
@@ -74,12 +72,6 @@ async def verify_with(
     quiet: bool = True,
 ) -> Verification:
     """Connect and verify. Raises BrokerError or ConfigError."""
-    async with TopicAdmin(settings.connection()) as admin:
-        present = await admin.partitions()
-    needed = {topic, settings.ledger_topic, settings.dead_letter_topic, *forward_topics}
-    if missing := sorted(needed - set(present)):
-        raise ConfigError(*(f"topic {name!r} does not exist: check the name" for name in missing))
-
     def progress(name: str, records: int) -> None:
         if not quiet and sys.stderr.isatty():
             click.echo(f"\rreading {name}: {records:,} ", nl=False, err=True)

@@ -10,10 +10,9 @@ import orjson
 from stream_filter.cli.options import connection_options, settings_of
 from stream_filter.cli.output import runs
 from stream_filter.core.decision import Reason, Route, Verdict
-from stream_filter.core.errors import ConfigError, StreamFilterError
+from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.ledger import Block
 from stream_filter.kafka.reader import TopicReader
-from stream_filter.kafka.topics import TopicAdmin
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
 
@@ -54,16 +53,9 @@ async def tap(
     settings = settings_of(
         settings_path, bootstrap=bootstrap, group=group, ledger_topic=ledger_topic
     )
-    async with TopicAdmin(settings.connection()) as admin:
-        if settings.ledger_topic not in await admin.partitions():
-            raise ConfigError(
-                f"ledger topic {settings.ledger_topic!r} does not exist: name it with "
-                "--ledger-topic, or run `stream-filter topics create`"
-            )
     codec = ArrowLedgerCodec()
     printed = 0
     async with TopicReader(settings.connection()) as reader:
-        await reader.load_metadata(settings.ledger_topic)
         bounds = await reader.bounds(reader.partitions(settings.ledger_topic))
         starts = {p: first if from_beginning else end for p, (first, end) in bounds.items()}
         async for _, records in reader.follow(starts):

@@ -7,16 +7,21 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from stream_filter.core.errors import ConfigError
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.errors import translated
+from stream_filter.kafka.topics import TopicAdmin
 
 _POLL_S = 0.5
+_WATERMARK_POLLS = 30
 
 
 class TopicReader:
     """Assigned by hand, commits nothing, never touches a live group. Use as an async context."""
 
     def __init__(self, connection: Connection, *, isolation_level: str = "read_committed") -> None:
+        self._connection = connection
+        self._partitions: dict[str, int] = {}
         self._consumer = AIOKafkaConsumer(
             **connection.client_options(),
             group_id=None,
@@ -28,6 +33,8 @@ class TopicReader:
         )
 
     async def __aenter__(self) -> Self:
+        async with TopicAdmin(self._connection) as admin:
+            self._partitions = await admin.partitions()
         try:
             with translated("connecting"):
                 await self._consumer.start()
@@ -44,22 +51,31 @@ class TopicReader:
     ) -> None:
         await self._consumer.stop()
 
-    async def load_metadata(self, topic: str) -> None:
-        """Learn the partitions of an existing topic."""
-        with translated(f"reading the partitions of {topic}"):
-            await self._consumer._client._wait_on_metadata(topic)
-
     def partitions(self, topic: str) -> list[TopicPartition]:
-        """The partitions of a topic; call `bounds` of known topics only."""
-        return [TopicPartition(topic, p) for p in sorted(self._consumer.partitions_for_topic(topic) or ())]
+        """The partitions of a topic. Raises ConfigError where it does not exist."""
+        if topic not in self._partitions:
+            raise ConfigError(f"topic {topic!r} does not exist: check the name")
+        return [TopicPartition(topic, p) for p in range(self._partitions[topic])]
 
     async def bounds(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-        """The first offset and the one after the last, by partition."""
+        """The first offset and the one after the last, by partition.
+
+        The end is the high watermark that fetches carry: the embedded broker's answer to a query
+        for the end is the last batch's first offset.
+        """
         sources = list(sources)
         with translated("reading offsets"):
             first = await self._consumer.beginning_offsets(sources)
-            end = await self._consumer.end_offsets(sources)
-        return {source: (first[source], end[source]) for source in sources}
+            asked = await self._consumer.end_offsets(sources)
+            self._consumer.assign(sources)
+            for source in sources:
+                self._consumer.seek(source, asked[source])
+            for _ in range(_WATERMARK_POLLS):
+                await self._consumer.getmany(timeout_ms=100, max_records=1)
+                marks = {source: self._consumer.highwater(source) for source in sources}
+                if None not in marks.values():
+                    break
+        return {source: (first[source], max(asked[source], marks[source] or 0)) for source in sources}
 
     async def offsets_at(
         self, sources: Iterable[TopicPartition], timestamp_ms: int

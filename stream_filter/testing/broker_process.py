@@ -51,7 +51,7 @@ class BrokerProcess:
                 stderr=subprocess.STDOUT,
                 env=None if env is None else dict(env),
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, see there
             )
         atexit.register(self.kill)
 

