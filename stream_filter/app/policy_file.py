@@ -99,7 +99,9 @@ class TopicModel(_Closed):
             raise ValueError("text: plain text is read whole; leave `text` out or use format: json")
         if self.format == "json":
             if self.text is None:
-                raise ValueError("text: is missing: name the fields to read, like '{level} {message}'")
+                raise ValueError(
+                    "text: is missing: name the fields to read, like '{level} {message}'"
+                )
             try:
                 parse_template(self.text)
             except ValueError as error:
@@ -150,7 +152,7 @@ def load_policy(path: Path) -> Policy:
 
 def _refuse_later(document: YamlDocument) -> None:
     topics = document.values.get("topics")
-    blocks = [(("defaults",), document.values.get("defaults"))]
+    blocks: list[tuple[tuple[str, ...], Any]] = [(("defaults",), document.values.get("defaults"))]
     blocks += [(("topics", n), t) for n, t in topics.items()] if isinstance(topics, dict) else []
     problems = [
         document.problem((*place, key), f"not supported by this version yet: {LATER[key]}")
@@ -177,7 +179,11 @@ def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
         return values
     merged = {
         name: {
-            **{k: v for k, v in defaults.items() if k in TopicModel.model_fields and _fits(k, rules)},
+            **{
+                k: v
+                for k, v in defaults.items()
+                if k in TopicModel.model_fields and _fits(k, rules)
+            },
             **rules,
         }
         if isinstance(rules, dict)
@@ -200,9 +206,7 @@ def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
         text=parse_template(rules.text) if rules.text is not None else None,
         model=pack.pack,
         model_id=pack.id,
-        thresholds=Thresholds(
-            drop_below=rules.raw.drop_below, keep_above=rules.raw.keep_above
-        ),
+        thresholds=Thresholds(drop_below=rules.raw.drop_below, keep_above=rules.raw.keep_above),
         mode=Mode(rules.mode),
         holdout=rules.holdout,
         forward_to=rules.forward_to,

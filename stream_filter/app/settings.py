@@ -146,6 +146,6 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     document = read_yaml(path) if path else YamlDocument("settings", {}, {})
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(from_file=document.values, **given)
+        return Settings(**{"from_file": document.values, **given})
     except ValidationError as error:
         raise explain(error, document, Settings) from error

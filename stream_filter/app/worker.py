@@ -3,7 +3,9 @@
 import asyncio
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -66,11 +68,11 @@ async def run_worker(policy: Policy, settings: Settings) -> None:
         observer=observer,
     )
     metrics.info.labels(__version__, policy.policy_id, delivery.value, settings.worker).set(1)
-    running = True
+    is_running = True
 
     def health() -> Page:
         facts = {"version": __version__, "worker": settings.worker, "error": observer.last_error}
-        return _page({"data_plane": running}, facts)
+        return _page({"data_plane": is_running}, facts)
 
     def readiness() -> Page:
         checks = {
@@ -82,7 +84,7 @@ async def run_worker(policy: Policy, settings: Settings) -> None:
 
     app, ended = faust_app(
         app_id=f"{settings.group}-control",
-        connection=connection,
+        bootstrap=settings.bootstrap,
         web_host=settings.web.host,
         web_port=settings.web.port,
         pages={
@@ -99,11 +101,11 @@ async def run_worker(policy: Policy, settings: Settings) -> None:
     inspecting = asyncio.create_task(_inspect_packs(scorers))
     try:
         await _start(app, settings)
-        await asyncio.wait(
-            {ended, asyncio.ensure_future(stop_asked.wait())}, return_when=asyncio.FIRST_COMPLETED
-        )
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(stop_asked.wait())
+        waiting: list[asyncio.Future[Any]] = [ended, stopping]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        running = False
+        is_running = False
         inspecting.cancel()
         _log.info("worker.stopping", within_s=settings.stop_timeout_s)
         await app.stop()
@@ -206,7 +208,7 @@ def _stop_signal() -> asyncio.Event:
     return asked
 
 
-def _page(checks: dict[str, bool], facts: dict[str, object]) -> Page:
+def _page(checks: Mapping[str, bool], facts: Mapping[str, object]) -> Page:
     status, body = status_page(checks, facts)
     return Page(status=status, content_type="application/json", body=body)
 

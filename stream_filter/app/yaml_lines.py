@@ -72,7 +72,9 @@ class _Reader:
         self._nodes += 1
         line = node.start_mark.line + 1
         if self._nodes > _LIMIT_NODES:  # aliases of aliases grow without bound
-            raise ConfigError(f"{self._name}:{line}: more than {_LIMIT_NODES} values, aliases included")
+            raise ConfigError(
+                f"{self._name}:{line}: more than {_LIMIT_NODES} values, aliases included"
+            )
         self.lines.setdefault(place, line)
         if isinstance(node, yaml.MappingNode):
             values: dict[str, Any] = {}

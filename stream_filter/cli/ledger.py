@@ -22,8 +22,12 @@ def ledger() -> None:
 @ledger.command()
 @click.option("--topic", required=True, help="The source topic to verify.")
 @connection_options
-@click.option("--policy", "policy_path", type=click.Path(path_type=Path),
-              help="Take the analysis topics from this policy.")
+@click.option(
+    "--policy",
+    "policy_path",
+    type=click.Path(path_type=Path),
+    help="Take the analysis topics from this policy.",
+)
 @click.option("--forward-topic", multiple=True, help="An analysis topic.  [llm.analysis]")
 @click.option("--from", "from_ms", type=PointInTime(), help="Records from this time, or age (15m).")
 @click.option("--to", "to_ms", type=PointInTime(), help="Records before this time, or age.")
@@ -72,6 +76,7 @@ async def verify_with(
     quiet: bool = True,
 ) -> Verification:
     """Connect and verify. Raises BrokerError or ConfigError."""
+
     def progress(name: str, records: int) -> None:
         if not quiet and sys.stderr.isatty():
             click.echo(f"\rreading {name}: {records:,} ", nl=False, err=True)
@@ -119,8 +124,16 @@ def print_finding(finding: Verification) -> None:
     print_table(
         ("partition", "records", "forwarded", "discarded", "dead", "repeated", "blocks", "pending"),
         [
-            (p, c.records, c.forwarded, c.records - c.forwarded - c.dead, c.dead, c.repeated,
-             c.blocks, finding.pending[p])
+            (
+                p,
+                c.records,
+                c.forwarded,
+                c.records - c.forwarded - c.dead,
+                c.dead,
+                c.repeated,
+                c.blocks,
+                finding.pending[p],
+            )
             for p, c in sorted(finding.partitions.items())
         ],
     )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 import orjson
@@ -62,7 +62,7 @@ def runs(command: Callable[P, Awaitable[R]]) -> Callable[P, R]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return asyncio.run(_awaited(command, *args, **kwargs))
+            return asyncio.run(_awaited(command(*args, **kwargs)))
         except StreamFilterError as error:
             fail(error, as_json=bool(kwargs.get("as_json")))
         except KeyboardInterrupt:
@@ -71,5 +71,5 @@ def runs(command: Callable[P, Awaitable[R]]) -> Callable[P, R]:
     return run
 
 
-async def _awaited(command: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-    return await command(*args, **kwargs)
+async def _awaited(result: Awaitable[R]) -> R:
+    return await result

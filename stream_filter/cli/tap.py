@@ -63,7 +63,10 @@ async def tap(
                 try:
                     block = codec.decode(record.value or b"")
                 except StreamFilterError as error:
-                    click.echo(f"skipped {record.topic}/{record.partition}/{record.offset}: {error}", err=True)
+                    click.echo(
+                        f"skipped {record.topic}/{record.partition}/{record.offset}: {error}",
+                        err=True,
+                    )
                     continue
                 if block.header.topic != topic:
                     continue

@@ -29,11 +29,19 @@ def topics() -> None:
     help="Partitions of new topics.  [as many as the largest source topic]",
 )
 @click.option(
-    "--replication-factor", type=click.IntRange(1, 10), default=1, show_default=True,
+    "--replication-factor",
+    type=click.IntRange(1, 10),
+    default=1,
+    show_default=True,
     help="Replicas of new topics: 3 in production.",
 )
-@click.option("--ledger-days", type=click.IntRange(1), default=30, show_default=True,
-              help="How long the ledger is kept.")
+@click.option(
+    "--ledger-days",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    help="How long the ledger is kept.",
+)
 @click.option("--with-sources", is_flag=True, help="Also create source topics that are missing.")
 @json_option
 @runs
@@ -68,8 +76,10 @@ async def create(
         )
     count = partitions or max(cluster.sources.values(), default=1)
     largest = max(cluster.source_limits.values(), default=DEFAULT_MAX_MESSAGE_BYTES)
-    wanted = {topic: {"max.message.bytes": str(largest + _HEADER_ROOM_BYTES)}
-              for topic in target_topics(policy, settings)}
+    wanted = {
+        topic: {"max.message.bytes": str(largest + _HEADER_ROOM_BYTES)}
+        for topic in target_topics(policy, settings)
+    }
     wanted[settings.ledger_topic]["retention.ms"] = str(ledger_days * _DAY_MS)
     wanted |= {topic: {} for topic in cluster.missing_sources}
     rows = []

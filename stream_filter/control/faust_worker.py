@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import faust
 from faust.app.base import BootStrategy
-from faust.web import Request, Response, View, Web
+from faust.web import Request, Response, View
 from mode import Service
-
-from stream_filter.kafka.connection import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +19,7 @@ class Page:
     body: bytes
 
 
-class _WebOnly(BootStrategy):
+class _WebOnly(BootStrategy):  # type: ignore[misc]  # Faust has no types
     """No consumer of Faust's own: there are no agents and tables before policies are pushed."""
 
     enable_kafka = False
@@ -30,7 +28,7 @@ class _WebOnly(BootStrategy):
 def faust_app(
     *,
     app_id: str,
-    connection: Connection,
+    bootstrap: str,
     web_host: str,
     web_port: int,
     pages: Mapping[str, Callable[[], Page]],
@@ -41,10 +39,9 @@ def faust_app(
 
     The future ends when the data plane does, with its error if it failed.
     """
-    bootstrap = ";".join(f"kafka://{server}" for server in connection.bootstrap.split(","))
     app = faust.App(
         app_id,
-        broker=bootstrap,
+        broker=";".join(f"kafka://{server}" for server in bootstrap.split(",")),
         store="memory://",
         autodiscover=False,
         web_host=web_host,
@@ -83,13 +80,8 @@ def faust_app(
 
 
 def _serve(app: faust.App, path: str, page: Callable[[], Page]) -> None:
-    @app.page(path, name=f"page{path}")  # type: ignore[untyped-decorator]
+    @app.page(path, name=f"page{path}")
     class PageView(View):  # type: ignore[misc]
         async def get(self, request: Request) -> Response:
             answer = page()
-            return self.bytes(
-                answer.body, content_type=answer.content_type, status=answer.status
-            )
-
-
-__all__ = ["Page", "Web", "faust_app"]
+            return self.bytes(answer.body, content_type=answer.content_type, status=answer.status)

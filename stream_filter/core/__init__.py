@@ -1,1 +1,1 @@
-"""Pure and deterministic: no clock, randomness, log, I/O or await; numpy and the standard library."""
+"""Pure and deterministic: no clock, randomness, log, I/O or await; numpy and standard library."""

@@ -45,5 +45,8 @@ class DeadLetterTally:
             return f"{self.run} records in a row cannot be decoded (limit {limit.max_run})"
         if self.seen >= limit.window and self.dead > limit.max_share * self.seen:
             share = self.dead / self.seen
-            return f"{share:.0%} of {self.seen} records cannot be decoded (limit {limit.max_share:.0%})"
+            return (
+                f"{share:.0%} of {self.seen} records cannot be decoded "
+                f"(limit {limit.max_share:.0%})"
+            )
         return None

@@ -52,7 +52,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A block's place in its partition's account: offsets [first, next), and when it was written."""
+    """A block's place in its partition's account: offsets [first, next), and its turn."""
 
     first: int
     next: int

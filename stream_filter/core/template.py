@@ -49,7 +49,7 @@ def extract(document: object, path: FieldPath) -> object:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextTemplate:
-    """A parsed template: `literals[0] + fields[0] + literals[1] + …`, one literal more than fields."""
+    """A parsed template: `literals[0] + fields[0] + literals[1] + …`: one literal more."""
 
     source: str
     literals: tuple[str, ...]
@@ -72,7 +72,9 @@ def parse_template(source: str) -> TextTemplate:
             literals.append("")
             at = end + 1
         elif char == "}":
-            raise ValueError(f"unmatched '}}' at character {at + 1} of {source!r}: double it to print one")
+            raise ValueError(
+                f"unmatched '}}' at character {at + 1} of {source!r}: double it to print one"
+            )
         else:
             literals[-1] += char
             at += 1

@@ -25,7 +25,7 @@ class JsonDecoder:
     def __init__(self, paths: Sequence[FieldPath]) -> None:
         self._paths = tuple(paths)
         row_type, self._getters = _typed_rows(self._paths)
-        self._decoder = msgspec.json.Decoder(row_type)
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row_type)
 
     def decode(self, values: Sequence[bytes]) -> DecodedFields:
         causes: dict[int, str] = {}

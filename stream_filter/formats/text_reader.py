@@ -24,7 +24,7 @@ def text_reader(rules: TopicPolicy) -> "ColumnTextReader":
 
 
 class ColumnTextReader:
-    """The `TextReader` port on Arrow columns. Equal to `core.canonical.canonicalize`, text by text."""
+    """The `TextReader` port on Arrow columns: text by text equal to `core.canonical`."""
 
     def __init__(self, decoder: Decoder, *, template: TextTemplate | None) -> None:
         self._decoder = decoder

@@ -18,7 +18,6 @@ from stream_filter.gate.headers import dead_letter_headers, forward_headers
 from stream_filter.gate.ports import LedgerCodec, Record, Scorer, TextReader, Texts
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 
-
 _Scalar = TypeVar("_Scalar", np.float32, np.uint64)
 
 
@@ -224,7 +223,7 @@ def record_size(record: Record) -> int:
 
 
 def _dead_letter(decisions: Decisions, oversized: dict[int, str]) -> dict[int, str]:
-    """Send the oversized records that would be forwarded to the dead letters instead; the causes."""
+    """Send oversized records to the dead letters where they would be forwarded; the causes."""
     causes = {
         index: cause
         for index, cause in oversized.items()

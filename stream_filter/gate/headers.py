@@ -1,5 +1,7 @@
 """The headers that the gate adds to what it sends. Published in schemas/headers.schema.json."""
 
+import math
+
 from stream_filter.core.decision import Reason, Verdict
 from stream_filter.core.position import event_id
 
@@ -35,7 +37,7 @@ def forward_headers(
         (SF_VERDICT, verdict.label.encode()),
         (SF_POLICY, policy_id.encode()),
     ]
-    if score == score:  # not NaN
+    if not math.isnan(score):
         headers.append((SF_SCORE, b"%.6g" % score))
     if model_id:
         headers.append((SF_MODEL, model_id.encode()))

@@ -44,11 +44,12 @@ class Connection:
 
     def _ssl_context(self) -> ssl.SSLContext:
         try:
-            return create_ssl_context(
+            context: ssl.SSLContext = create_ssl_context(
                 cafile=self.ssl_ca_file, certfile=self.ssl_cert_file, keyfile=self.ssl_key_file
             )
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"settings: ssl: {error}: check the ssl_*_file paths") from error
+        return context
 
 
 class Secret:

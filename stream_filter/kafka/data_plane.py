@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
@@ -92,7 +93,7 @@ class DataPlane:
                         backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
 
 
-class _Membership(ConsumerRebalanceListener):
+class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """One life of the consumer, from joining the group to leaving it."""
 
     def __init__(self, plane: DataPlane, executor: ThreadPoolExecutor) -> None:
@@ -119,7 +120,7 @@ class _Membership(ConsumerRebalanceListener):
         )
 
     async def run(self) -> None:
-        stopping = asyncio.ensure_future(self._plane._stopping.wait())
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._plane._stopping.wait())
         try:
             with translated(f"joining the group {self._config.group}"):
                 if self._config.delivery is Delivery.AT_LEAST_ONCE:
@@ -133,7 +134,8 @@ class _Membership(ConsumerRebalanceListener):
                     await self._producer.start()
                 self._subscribe()
                 await self._consumer.start()
-            await asyncio.wait({stopping, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+            waiting: list[asyncio.Future[Any]] = [stopping, self._failed]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if self._failed.done():
                 self._failed.result()
         finally:

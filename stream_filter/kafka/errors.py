@@ -54,7 +54,9 @@ def translate(error: BaseException, doing: str) -> StreamFilterError:
     if isinstance(error, _FENCED):
         return FencedError(f"{doing}: {said}")
     if isinstance(error, _FORBIDDEN):
-        return ConfigError(f"{doing}: the broker refuses ({said}): grant the right or correct the credentials")
+        return ConfigError(
+            f"{doing}: the broker refuses ({said}): grant the right or correct the credentials"
+        )
     if isinstance(error, _FINAL):
         return BrokerError(f"{doing}: {said}", retriable=False)
     return BrokerError(f"{doing}: {said}", retriable=True)

@@ -101,7 +101,7 @@ class PartitionLoop:
         try:
             await unit.open()
             at = await self._start_position()
-            self._observer.partition_assigned(*self._source, at)
+            self._observer.partition_assigned(self._source.topic, self._source.partition, at)
             while not self._stopping.is_set():
                 polled = await self._poll(at)
                 if polled is None:
@@ -162,7 +162,9 @@ class PartitionLoop:
             polling.cancel()
             stopped.cancel()
         if records[0].offset < at:
-            raise BrokerError(f"{self._source}: read {records[0].offset} again at {at}", retriable=True)
+            raise BrokerError(
+                f"{self._source}: read {records[0].offset} again at {at}", retriable=True
+            )
         if records[0].offset > at:
             await self._note_expired(at, records[0].offset)
         size_bytes = sum(len(r.value or b"") + len(r.key or b"") for r in records)
@@ -176,7 +178,9 @@ class PartitionLoop:
         with translated(f"reading the log's beginning of {self._source}"):
             beginning = (await self._consumer.beginning_offsets([self._source]))[self._source]
         if beginning > expected:
-            self._observer.offsets_expired(*self._source, min(beginning, found) - expected)
+            self._observer.offsets_expired(
+                self._source.topic, self._source.partition, min(beginning, found) - expected
+            )
 
     async def _decide(self, polled: _Polled, at: int) -> Outcome:
         batch = RecordBatch(

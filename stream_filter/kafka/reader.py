@@ -57,7 +57,9 @@ class TopicReader:
             raise ConfigError(f"topic {topic!r} does not exist: check the name")
         return [TopicPartition(topic, p) for p in range(self._partitions[topic])]
 
-    async def bounds(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    async def bounds(
+        self, sources: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, int]]:
         """The first offset and the one after the last, by partition.
 
         The end is the high watermark that fetches carry: the embedded broker's answer to a query
@@ -75,7 +77,9 @@ class TopicReader:
                 marks = {source: self._consumer.highwater(source) for source in sources}
                 if None not in marks.values():
                     break
-        return {source: (first[source], max(asked[source], marks[source] or 0)) for source in sources}
+        return {
+            source: (first[source], max(asked[source], marks[source] or 0)) for source in sources
+        }
 
     async def offsets_at(
         self, sources: Iterable[TopicPartition], timestamp_ms: int

@@ -57,7 +57,8 @@ class TopicAdmin:
         except (KafkaError, OSError):
             return limits
         for response in responses:
-            for _, _, _, topic, entries, *_ in response.resources:
+            for resource in response.resources:
+                topic, entries = resource[3], resource[4]
                 for name, value, *_ in entries:
                     if name == "max.message.bytes" and value:
                         limits[topic] = int(value)

@@ -109,8 +109,14 @@ class ExactlyOnce:
     """
 
     def __init__(
-        self, source: TopicPartition, *, connection: Connection, group: str, ledger_topic: str,
-        compression: str | None, transaction_timeout_ms: int,
+        self,
+        source: TopicPartition,
+        *,
+        connection: Connection,
+        group: str,
+        ledger_topic: str,
+        compression: str | None,
+        transaction_timeout_ms: int,
     ) -> None:
         self._source = source
         self._group = group
@@ -145,7 +151,11 @@ class AtLeastOnce:
     """All records acknowledged, then the offset committed. The producer is shared."""
 
     def __init__(
-        self, source: TopicPartition, *, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer,
+        self,
+        source: TopicPartition,
+        *,
+        producer: AIOKafkaProducer,
+        consumer: AIOKafkaConsumer,
         ledger_topic: str,
     ) -> None:
         self._source = source

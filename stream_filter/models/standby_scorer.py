@@ -123,6 +123,6 @@ def require_pack_id(pack: str, model_id: str, expected_id: str | None) -> None:
         raise PackError(
             pack=pack,
             file="manifest.json",
-            problem=f"its id is {model_id}, and the policy's thresholds were made for {expected_id}",
+            problem=f"its id is {model_id}, the policy's thresholds were made for {expected_id}",
             way_out="restore that pack, or set thresholds for this one and its id in the policy",
         )

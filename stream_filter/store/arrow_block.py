@@ -5,14 +5,17 @@ are dictionary-encoded, offsets are steps from the row before: about five bytes 
 """
 
 from dataclasses import fields
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from stream_filter.core.decision import Decisions, Reason, Route, Verdict
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.ledger import LEDGER_VERSION, Block, BlockHeader
 
+_ClosedList: TypeAlias = type[Verdict] | type[Route] | type[Reason]
 _LABEL = pa.dictionary(pa.uint8(), pa.string())
 
 LEDGER_SCHEMA = pa.schema(
@@ -26,7 +29,7 @@ LEDGER_SCHEMA = pa.schema(
         pa.field("text_digest", pa.dictionary(pa.int32(), pa.uint64()), nullable=False),
     ]
 )
-_LABELS = {
+_LABELS: dict[_ClosedList, pa.StringArray] = {
     closed_list: pa.array([member.label for member in closed_list], pa.string())
     for closed_list in (Verdict, Route, Reason)
 }
@@ -42,12 +45,12 @@ class ArrowLedgerCodec:
         batch = pa.record_batch(
             [
                 pa.array(steps),
-                _narrow(pa.array(decisions.score, from_pandas=True)),
+                pa.array(decisions.score, from_pandas=True).dictionary_encode(),
                 _labels(decisions.verdict, Verdict),
                 _labels(decisions.route, Route),
                 _labels(decisions.reason, Reason),
                 pa.array(decisions.probability),
-                _narrow(pa.array(block.text_digests)),
+                pa.array(block.text_digests).dictionary_encode(),
             ],
             schema=LEDGER_SCHEMA.with_metadata(_metadata(block.header)),
         )
@@ -97,16 +100,13 @@ def read_header(metadata: dict[bytes, bytes] | None) -> BlockHeader:
     return BlockHeader(**values)  # type: ignore[arg-type]  # each value has its field's type
 
 
-def _narrow(column: pa.Array) -> pa.DictionaryArray:
-    return column.dictionary_encode()
-
-
-def _labels(codes: np.ndarray, closed_list: type) -> pa.DictionaryArray:
+def _labels(codes: NDArray[np.uint8], closed_list: _ClosedList) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), _LABELS[closed_list])
 
 
-def _codes(column: pa.DictionaryArray, closed_list: type) -> np.ndarray:
+def _codes(column: pa.DictionaryArray, closed_list: _ClosedList) -> NDArray[np.uint8]:
     """Codes by label: a block whose writer ordered the labels otherwise reads the same."""
     known = {member.label: member.value for member in closed_list}
     by_index = np.array([known[label] for label in column.dictionary.to_pylist()], np.uint8)
-    return by_index[column.indices.to_numpy()]
+    codes: NDArray[np.uint8] = by_index[column.indices.to_numpy()]
+    return codes

@@ -141,12 +141,12 @@ class KafkaBroker:
         if has_own_controller:
             as_broker |= {"process.roles": "broker", "listeners": listener}
             self._controller = KafkaNode(
-                home.resolve(), self._folder / "controller", as_controller | overrides
+                home.resolve(), self._folder / "controller", as_controller | dict(overrides)
             )
         else:
             both = f"{listener},CONTROLLER://{controller}"
             as_broker |= {"process.roles": "broker,controller", "listeners": both}
-        self._node = KafkaNode(home.resolve(), self._folder, as_broker | overrides)
+        self._node = KafkaNode(home.resolve(), self._folder, as_broker | dict(overrides))
         if self._is_temporary:
             atexit.register(self.close)
 

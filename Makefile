@@ -1,0 +1,48 @@
+# make demo, make test: install what they need into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench chaos schemas clean
+
+demo: $(VENV)/.demo
+	$(BIN)/stream-filter demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not chaos and not train" $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m stream_filter.app.schemas --check
+
+chaos: $(VENV)/.dev
+	$(BIN)/python -m pytest -m chaos -s $(ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench $(ARGS)
+
+schemas: $(VENV)/.dev
+	$(BIN)/python -m stream_filter.app.schemas
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo,dev]'
+	touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[demo,bench]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
