@@ -4,15 +4,10 @@ from pathlib import Path
 
 import click
 
-from stream_filter.app.cluster import inspect_cluster, target_topics
 from stream_filter.app.policy_file import load_policy
+from stream_filter.app.topics import create_topics
 from stream_filter.cli.options import connection_options, json_option, policy_option, settings_of
 from stream_filter.cli.output import print_json, print_table, runs
-from stream_filter.core.errors import ConfigError
-from stream_filter.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin
-
-_HEADER_ROOM_BYTES = 64 << 10
-_DAY_MS = 24 * 60 * 60 * 1000
 
 
 @click.group()
@@ -66,30 +61,15 @@ async def create(
     """
     settings = settings_of(settings_path, bootstrap=bootstrap, group=group)
     policy = load_policy(policy_path)
-    cluster = await inspect_cluster(policy, settings)
-    if cluster.missing_sources and not with_sources:
-        raise ConfigError(
-            *(
-                f"source topic {topic!r} does not exist: create it, or give --with-sources"
-                for topic in cluster.missing_sources
-            )
-        )
-    count = partitions or max(cluster.sources.values(), default=1)
-    largest = max(cluster.source_limits.values(), default=DEFAULT_MAX_MESSAGE_BYTES)
-    wanted = {
-        topic: {"max.message.bytes": str(largest + _HEADER_ROOM_BYTES)}
-        for topic in target_topics(policy, settings)
-    }
-    wanted[settings.ledger_topic]["retention.ms"] = str(ledger_days * _DAY_MS)
-    wanted |= {topic: {} for topic in cluster.missing_sources}
-    rows = []
-    async with TopicAdmin(settings.connection()) as admin:
-        for topic, configs in wanted.items():
-            existing = cluster.targets.get(topic)
-            created = existing is None and await admin.create(
-                topic, partitions=count, replication=replication_factor, configs=configs
-            )
-            rows.append((topic, existing or count, "created" if created else "exists"))
+    prepared = await create_topics(
+        policy,
+        settings,
+        partitions=partitions,
+        replication_factor=replication_factor,
+        ledger_days=ledger_days,
+        with_sources=with_sources,
+    )
+    rows = [(p.topic, p.partitions, "created" if p.was_created else "exists") for p in prepared]
     if as_json:
         print_json([{"topic": t, "partitions": n, "state": state} for t, n, state in rows])
     else:

@@ -81,3 +81,8 @@ class TopicAdmin:
                 raise BrokerError(str(translated_error), retriable=False)
             raise translated_error
         return True
+
+    async def delete(self, topics: Iterable[str]) -> None:
+        """Delete topics and what they hold."""
+        with translated("deleting topics"):
+            await self._client.delete_topics(list(topics))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stream_filter.models.errors import PackError
+from stream_filter.core.errors import PackError
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
 

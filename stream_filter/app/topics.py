@@ -1,0 +1,64 @@
+"""Creating what a policy needs on a cluster."""
+
+from dataclasses import dataclass
+
+from stream_filter.app.cluster import inspect_cluster, target_topics
+from stream_filter.app.settings import Settings
+from stream_filter.core.errors import ConfigError
+from stream_filter.core.policy import Policy
+from stream_filter.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin
+
+_HEADER_ROOM_BYTES = 64 << 10
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedTopic:
+    """A topic that exists now."""
+
+    topic: str
+    partitions: int
+    was_created: bool
+
+
+async def create_topics(
+    policy: Policy,
+    settings: Settings,
+    *,
+    partitions: int | None = None,
+    replication_factor: int = 1,
+    ledger_days: int = 30,
+    with_sources: bool = False,
+) -> list[PreparedTopic]:
+    """Create the analysis, ledger and dead-letter topics that are missing, and the sources if
+    asked for. New ones take records as large as the sources do, and the gate's headers.
+
+    `partitions` None: as many as the largest source. Raises BrokerError or ConfigError.
+    """
+    cluster = await inspect_cluster(policy, settings)
+    if cluster.missing_sources and not with_sources:
+        raise ConfigError(
+            *(
+                f"source topic {topic!r} does not exist: create it, or give --with-sources"
+                for topic in cluster.missing_sources
+            )
+        )
+    count = partitions or max(cluster.sources.values(), default=1)
+    largest = max(cluster.source_limits.values(), default=DEFAULT_MAX_MESSAGE_BYTES)
+    wanted = {
+        topic: {"max.message.bytes": str(largest + _HEADER_ROOM_BYTES)}
+        for topic in target_topics(policy, settings)
+    }
+    wanted[settings.ledger_topic]["retention.ms"] = str(ledger_days * _DAY_MS)
+    wanted |= {topic: {} for topic in cluster.missing_sources}
+    prepared = []
+    async with TopicAdmin(settings.connection()) as admin:
+        for topic, configs in wanted.items():
+            existing = cluster.targets.get(topic)
+            created = existing is None and await admin.create(
+                topic, partitions=count, replication=replication_factor, configs=configs
+            )
+            prepared.append(
+                PreparedTopic(topic=topic, partitions=existing or count, was_created=created)
+            )
+    return prepared
