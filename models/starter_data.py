@@ -8,15 +8,13 @@ import hashlib
 import json
 import random
 from dataclasses import dataclass
-from pathlib import Path
+
+from starter_generic import IMPORTANT, PARTS, UNIMPORTANT
 
 from stream_filter.core.canonical import canonicalize
 from stream_filter.demo.platform import SERVICES, Template
 
-from starter_generic import IMPORTANT, PARTS, UNIMPORTANT
-
-SPARE_WORDS = tuple(
-    """
+_SPARE = """
     abort accelerator access account acknowledge agent alert allocate api apache append archive
     assert async audit auth authenticate backend backup bandwidth batch binary bios bucket
     buffer bug byte cache callback certificate checkpoint checksum chunk cipher client cluster
@@ -41,8 +39,8 @@ SPARE_WORDS = tuple(
     trace transaction trigger truncate tunnel udp unauthorized unavailable undo unreachable update
     upgrade upload upstream url user vacuum validate vault version virtual volume vpn watchdog
     webhook worker workflow write xml yaml yarn zombie zookeeper
-    """.split()
-)
+"""
+SPARE_WORDS = tuple(_SPARE.split())
 """Words of computing whose pieces the trimmed vocabulary keeps whole."""
 
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")

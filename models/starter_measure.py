@@ -15,12 +15,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
+from starter_data import Sample
+
 from stream_filter.core.canonical import canonicalize
 from stream_filter.demo.generator import PlatformStream
 from stream_filter.models.manifest import Quality, Speed
 from stream_filter.models.onnx_scorer import OnnxScorer
-
-from starter_data import Sample
 
 DROP_BELOW = 0.2
 KEEP_ABOVE = 0.8
@@ -35,6 +35,11 @@ class Labelled:
     texts: list[str]
     important: NDArray[np.bool_]
     unseen: NDArray[np.bool_]
+
+
+def quality(metric: str, value: float, split: str) -> Quality:
+    """One figure, rounded to four digits: finer ones vary with the machine."""
+    return Quality(metric=metric, value=round(float(value), 4), split=split)
 
 
 def stream() -> Labelled:
@@ -63,14 +68,12 @@ def stream_quality(scorer: OnnxScorer, data: Labelled) -> list[Quality]:
     seen = "demo stream with another seed, templates known from training"
     unseen = "demo stream, failure kinds held out of training, against unimportant events"
     return [
-        _quality("auc", roc_auc_score(data.important[both], scores[both]), seen),
-        _quality(f"recall at {DROP_BELOW}", (scores[known] >= DROP_BELOW).mean(), seen),
-        _quality(f"unimportant below {DROP_BELOW}", (scores[boring] < DROP_BELOW).mean(), seen),
-        _quality(f"important above {KEEP_ABOVE}", (scores[known] >= KEEP_ABOVE).mean(), seen),
-        _quality("auc", roc_auc_score(data.unseen[fresh], scores[fresh]), unseen),
-        _quality(
-            f"recall at {DROP_BELOW}", (scores[data.unseen] >= DROP_BELOW).mean(), unseen
-        ),
+        quality("auc", roc_auc_score(data.important[both], scores[both]), seen),
+        quality(f"recall at {DROP_BELOW}", (scores[known] >= DROP_BELOW).mean(), seen),
+        quality(f"unimportant below {DROP_BELOW}", (scores[boring] < DROP_BELOW).mean(), seen),
+        quality(f"important above {KEEP_ABOVE}", (scores[known] >= KEEP_ABOVE).mean(), seen),
+        quality("auc", roc_auc_score(data.unseen[fresh], scores[fresh]), unseen),
+        quality(f"recall at {DROP_BELOW}", (scores[data.unseen] >= DROP_BELOW).mean(), unseen),
     ]
 
 
@@ -81,7 +84,7 @@ def public_quality(scorer: OnnxScorer, path: Path) -> Quality:
     texts = [canonicalize(f"{r['source']} {r['component'] or ''} {r['message']}") for r in rows]
     truth = np.array([bool(row["important"]) for row in rows])
     split = f"{len(rows)} public log lines (logpai/loghub) that it has never seen"
-    return _quality("auc", roc_auc_score(truth, scorer.score(texts)), split)
+    return quality("auc", roc_auc_score(truth, scorer.score(texts)), split)
 
 
 def ngram_scores(training: list[Sample], texts: list[str]) -> NDArray[np.float64]:
@@ -132,7 +135,3 @@ def _seconds(scorer: OnnxScorer, texts: list[str]) -> float:
     start = time.perf_counter()
     scorer.score(texts)
     return time.perf_counter() - start
-
-
-def _quality(metric: str, value: float, split: str) -> Quality:
-    return Quality(metric=metric, value=round(float(value), 4), split=split)

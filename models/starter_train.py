@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
-from torch import Tensor
-
 from starter_data import Sample
 from starter_net import TriageNet, pretrained
+from tokenizers import Tokenizer
+from torch import Tensor
 
 BATCH = 32
 EPOCHS = 3
@@ -68,7 +67,7 @@ def train(
             logits = net.logits(*padded([tokens[index] for index in batch]))
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth[batch])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             schedule.step()

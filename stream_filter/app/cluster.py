@@ -15,6 +15,8 @@ class Cluster:
     sources: Mapping[str, int]
     """Partition counts of the source topics that exist."""
     missing_sources: tuple[str, ...]
+    own_sources: tuple[str, ...]
+    """Source topics that the gate itself writes to: it would feed itself."""
     unmatched: tuple[str, ...]
     """Globs that match no topic: no obstacle, topics may come."""
     targets: Mapping[str, int]
@@ -25,13 +27,20 @@ class Cluster:
 
     def obstacles(self) -> list[str]:
         """Why a worker cannot run here: one line each."""
-        return [
-            f"source topic {topic!r} does not exist: create it, or correct the policy"
-            for topic in self.missing_sources
-        ] + [
-            f"target topic {topic!r} does not exist: run `stream-filter topics create`"
-            for topic in self.missing_targets
-        ]
+        return (
+            [
+                f"source topic {topic!r} is written by the gate itself: correct policy or settings"
+                for topic in self.own_sources
+            ]
+            + [
+                f"source topic {topic!r} does not exist: create it, or correct the policy"
+                for topic in self.missing_sources
+            ]
+            + [
+                f"target topic {topic!r} does not exist: run `stream-filter topics create`"
+                for topic in self.missing_targets
+            ]
+        )
 
     def warnings(self) -> list[str]:
         """What may surprise later: one line each."""
@@ -69,6 +78,7 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
     return Cluster(
         sources=sources,
         missing_sources=tuple(topic for topic in named if topic not in present),
+        own_sources=tuple(topic for topic in named if topic in targets),
         unmatched=tuple(
             rules.topic
             for rules in policy.topics

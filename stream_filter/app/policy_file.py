@@ -130,6 +130,11 @@ class PolicyModel(_Closed):
         min_length=1, description="By topic name, or by glob (`*`, `?`, `[…]`)."
     )
 
+    @field_validator("version", mode="before")
+    @classmethod
+    def _is_a_number(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, bool) else value  # True equals 1
+
 
 def load_policy(path: Path) -> Policy:
     """Read, validate, freeze. Raises ConfigError with a line for each problem."""
@@ -217,7 +222,7 @@ def _topic_problems(name: str, policy: Policy) -> list[str]:
     problems = []
     rules = next(rules for rules in policy.topics if rules.topic == name)
     plain = name if not rules.is_pattern else name.translate({ord(c): "x" for c in "*?[]!"})
-    if not plain or len(plain) > 249 or not set(plain) <= _NAME_CHARACTERS:
+    if plain in {"", ".", ".."} or len(plain) > 249 or not set(plain) <= _NAME_CHARACTERS:
         problems.append("not a topic name: letters, digits, '.', '_', '-', or a glob of them")
     for other in policy.topics:
         if other.forward_to == name:

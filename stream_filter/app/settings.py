@@ -1,20 +1,25 @@
 """Settings: where to connect and how to run. Flags win over environment, file and defaults."""
 
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from stream_filter.app.yaml_lines import YamlDocument, explain, read_yaml
+from stream_filter.core.errors import ConfigError
 from stream_filter.kafka.connection import Connection, Secret
+
+_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
 
 class _Closed(BaseModel):
@@ -24,20 +29,37 @@ class _Closed(BaseModel):
 class SecurityModel(_Closed):
     """How to authenticate at the broker."""
 
-    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_ca_file: str | None = None
-    ssl_cert_file: str | None = None
-    ssl_key_file: str | None = None
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="Of the brokers' listener."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="PLAIN", description="Where the protocol has SASL."
+    )
+    sasl_username: str | None = Field(default=None, description="Where the protocol has SASL.")
+    sasl_password: SecretStr | None = Field(
+        default=None, description="Where the protocol has SASL; best by environment."
+    )
+    ssl_ca_file: str | None = Field(
+        default=None, description="PEM file of the authorities to trust; unset: the system's."
+    )
+    ssl_cert_file: str | None = Field(
+        default=None, description="PEM file of the client's certificate."
+    )
+    ssl_key_file: str | None = Field(
+        default=None, description="PEM file of the client's key, without a passphrase."
+    )
 
 
 class WebModel(_Closed):
     """Health and metrics."""
 
-    host: str = "0.0.0.0"  # noqa: S104  a probe and a scraper come from outside the container
-    port: int = Field(default=6066, ge=1, le=65535)
+    host: str = Field(
+        default="0.0.0.0",  # noqa: S104  a probe and a scraper come from outside the container
+        description="Address to listen on.",
+    )
+    port: int = Field(
+        default=6066, ge=1, le=65535, description="Port of /healthz, /readyz and /metrics."
+    )
 
 
 class DeadLettersModel(_Closed):
@@ -51,8 +73,12 @@ class DeadLettersModel(_Closed):
 class LogModel(_Closed):
     """Logs go to stderr."""
 
-    format: Literal["json", "console", "auto"] = "auto"
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console", "auto"] = Field(
+        default="auto", description="auto: console on a terminal, else JSON."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least level that is written."
+    )
 
 
 class Settings(BaseSettings):
@@ -64,7 +90,9 @@ class Settings(BaseSettings):
     )
 
     bootstrap: str = Field(default="localhost:9092", description="host:port, comma separated.")
-    security: SecurityModel = SecurityModel()
+    security: SecurityModel = Field(
+        default=SecurityModel(), description="How to authenticate at the broker."
+    )
     group: str = Field(default="stream-filter", min_length=1, description="Consumer group.")
     group_instance_id: str | None = Field(
         default=None, description="Static membership: one stable name a worker."
@@ -78,29 +106,60 @@ class Settings(BaseSettings):
         description="Secret of the gate, equal on all workers: draws the holdout, makes sf-ids.",
     )
     model_dir: Path = Field(default=Path("models"), description="Folder of the model packs.")
-    delivery: Literal["auto", "exactly_once", "at_least_once"] = "auto"
+    delivery: Literal["auto", "exactly_once", "at_least_once"] = Field(
+        default="auto", description="auto: exactly once where the broker has transactions."
+    )
     start_at: Literal["earliest", "latest"] = Field(
         default="earliest", description="Where to begin without a committed offset."
     )
-    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
-    ledger_topic: str = "stream-filter.ledger"
-    dead_letter_topic: str = "stream-filter.dead-letters"
-    compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = None
-    batch_records: int = Field(default=10_000, ge=1, le=1_000_000)
-    max_partition_fetch_bytes: int = Field(default=4 << 20, ge=1024)
-    max_in_flight_bytes: int = Field(default=64 << 20, ge=1024)
+    isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
+        default="read_committed",
+        description="Which source records count, where producers use transactions.",
+    )
+    ledger_topic: str = Field(default="stream-filter.ledger", description="Takes the blocks.")
+    dead_letter_topic: str = Field(
+        default="stream-filter.dead-letters",
+        description="Takes what cannot be decoded or is too large to forward.",
+    )
+    compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = Field(
+        default=None, description="Of the record batches that the gate writes."
+    )
+    batch_records: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Most records in one unit of work."
+    )
+    max_partition_fetch_bytes: int = Field(
+        default=4 << 20, ge=1024, description="Most bytes that one fetch asks of a partition."
+    )
+    max_in_flight_bytes: int = Field(
+        default=64 << 20, ge=1024, description="Most bytes of records in the worker at once."
+    )
     cache_bytes: int = Field(default=32 << 20, ge=0, description="Scores remembered, in bytes.")
     threads: int = Field(default=2, ge=1, le=64, description="Batches decided at once.")
     model_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=64, description="onnxruntime's."
     )
-    session_timeout_ms: int = Field(default=10_000, ge=1000)
-    transaction_timeout_ms: int = Field(default=60_000, ge=1000)
+    session_timeout_ms: int = Field(
+        default=10_000, ge=1000, description="Without a heartbeat for so long, a worker is dead."
+    )
+    transaction_timeout_ms: int = Field(
+        default=60_000, ge=1000, description="The broker aborts a transaction open for longer."
+    )
     stop_timeout_s: float = Field(default=20.0, gt=0, description="To finish what is in hand.")
     startup_timeout_s: float = Field(default=60.0, ge=0, description="To wait for the broker.")
-    dead_letters: DeadLettersModel = DeadLettersModel()
-    web: WebModel = WebModel()
-    log: LogModel = LogModel()
+    dead_letters: DeadLettersModel = Field(
+        default=DeadLettersModel(), description="When the worker stops over dead letters."
+    )
+    web: WebModel = Field(default=WebModel(), description="Health and metrics.")
+    log: LogModel = Field(default=LogModel(), description="Logs, on stderr.")
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _names_hosts(cls, value: str) -> str:
+        for address in value.split(","):
+            found = _ADDRESS.fullmatch(address.strip())
+            if found is None or not 0 < int(found["port"] or 9092) < 65536:
+                raise ValueError(f"{address.strip()!r} is not HOST:PORT")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -147,5 +206,7 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**{"from_file": document.values, **given})
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}: write JSON, or one variable a key") from None
     except ValidationError as error:
         raise explain(error, document, Settings) from error

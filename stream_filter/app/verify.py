@@ -151,7 +151,10 @@ async def _read_sources(
                 # The gate's headers come last: a source may have brought its own of that name.
                 named = next((v for k, v in reversed(record.headers) if k == SF_SOURCE), None)
                 if named and named.startswith(prefix):
-                    position = parse_position(named.decode())
+                    try:
+                        position = parse_position(named.decode())
+                    except ValueError:  # a foreign producer's header, not the gate's
+                        continue
                     found[position.partition].append(position.offset)
     arrays = {p: np.array(offsets, np.int64) for p, offsets in found.items()}
     return defaultdict(lambda: np.empty(0, np.int64), arrays)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 
 from stream_filter.core.errors import ConfigError
 
@@ -79,7 +80,8 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             values: dict[str, Any] = {}
             for key_node, value_node in node.value:
-                key = str(self._loader.construct_object(key_node, deep=True))
+                # As it stands in the file: YAML 1.1 would read `on` as True and 007 as 7.
+                key = str(key_node.value if isinstance(key_node, yaml.ScalarNode) else "")
                 if key in values:
                     raise ConfigError(
                         f"{self._name}:{key_node.start_mark.line + 1}: {key}: stands here twice"
@@ -89,7 +91,14 @@ class _Reader:
             return values
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*place, index)) for index, item in enumerate(node.value)]
-        return self._loader.construct_object(node)
+        try:
+            return self._loader.construct_object(node)
+        except (ValueError, KeyError, OverflowError) as error:  # 2026-13-45, or a tag that lies
+            key = ".".join(str(step) for step in place)
+            said = f"{_short(node.value)} is no valid number, date or truth value"
+            raise ConfigError(
+                f"{self._name}:{line}: {key}: {said}: correct it, or put it in quotes"
+            ) from error
 
 
 def explain(error: ValidationError, document: YamlDocument, model: type[BaseModel]) -> ConfigError:
@@ -97,13 +106,19 @@ def explain(error: ValidationError, document: YamlDocument, model: type[BaseMode
     problems = []
     for item in error.errors(include_url=False):
         place = tuple(step for step in item["loc"] if not _is_branch(step))
+        if _is_beside_the_point(item):
+            continue
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key" + _suggestion(str(place[-1]), _known_keys(model))
         elif item["type"] == "missing":
             message = "is missing"
         elif item["type"] != "value_error":
-            message = f"{message[0].lower()}{message[1:]}, not {item['input']!r}"
+            if item["type"] in {"model_type", "dict_type"}:
+                message = "expected keys and values"
+            message = f"{message[0].lower()}{message[1:]}"
+            if not _holds_secret(_annotation(model, place)):
+                message += f", not {_short(item['input'])}"
         problems.append(document.problem(place, message))
     return ConfigError(*dict.fromkeys(problems))
 
@@ -111,6 +126,49 @@ def explain(error: ValidationError, document: YamlDocument, model: type[BaseMode
 def _is_branch(step: str | int) -> bool:
     """pydantic names the branch of a union in the place: it is no key of the file."""
     return isinstance(step, str) and (step in {"str", "float", "int"} or step.endswith("Model"))
+
+
+def _is_beside_the_point(item: ErrorDetails) -> bool:
+    """Of a union of a string and keys, the branch that the user did not take."""
+    branch = item["loc"][-1]
+    has_keys = isinstance(item["input"], dict)
+    if branch == "str":
+        return item["type"] == "string_type" and has_keys
+    return item["type"] == "model_type" and str(branch).endswith("Model") and not has_keys
+
+
+def _annotation(model: type[BaseModel], place: Place) -> object:
+    """The type of the field at a place, as far as models lead there."""
+    found: object = model
+    for step in place:
+        inner = next((m for m in _parts(found) if _is_model(m)), None)
+        if inner is None or step not in inner.model_fields:
+            break
+        found = inner.model_fields[step].annotation
+    return found
+
+
+def _holds_secret(annotation: object) -> bool:
+    return any(
+        part is SecretStr
+        or (
+            _is_model(part) and any(_holds_secret(f.annotation) for f in part.model_fields.values())
+        )
+        for part in _parts(annotation)
+    )
+
+
+def _parts(annotation: object) -> tuple[Any, ...]:
+    return (annotation, *getattr(annotation, "__args__", ()))
+
+
+def _is_model(part: object) -> bool:
+    return isinstance(part, type) and issubclass(part, BaseModel)
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

@@ -1,5 +1,7 @@
 """`stream-filter`: the group of all commands."""
 
+import logging
+
 import click
 
 from stream_filter import __version__
@@ -29,6 +31,8 @@ def main() -> None:
 
     Exit codes: 0 fine, 1 a check or a run failed, 2 usage or configuration.
     """
+    # What aiokafka logs, our own errors say in one line; `run` sends it to its log.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 
 for command in (run, check, topics, tap, ledger, demo):

@@ -1,6 +1,7 @@
 """Reads what the gate wrote, as anybody could: the ledger, and what was forwarded."""
 
 import math
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -70,6 +71,8 @@ class Follower:
         self.delivery: str | None = None
         """As the ledger's blocks say; None before the first."""
         self.model_id = ""
+        self.first_at_s: float | None = None
+        """When the first forwarded event was seen, on the monotonic clock."""
 
     @property
     def forwarded(self) -> int:
@@ -100,6 +103,8 @@ class Follower:
         source = parse_position(headers[SF_SOURCE].decode())
         if (source.partition, source.offset) in self._seen:
             return
+        if self.first_at_s is None:
+            self.first_at_s = time.monotonic()
         self._seen.add((source.partition, source.offset))
         score = headers.get(SF_SCORE)
         forwarded = Forwarded(

@@ -1,6 +1,7 @@
 """JSON objects: only the named fields are built, by a typed decoder made for the policy."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,8 +38,14 @@ class JsonDecoder:
 
     def _decode_at_once(self, values: Sequence[bytes]) -> list[Any] | None:
         lines = b"\n".join(values)
-        # Exactly one line a value: then no value holds a line break, and the lines align.
-        if lines.count(b"\n") != len(values) - 1:
+        # The rows align only if each line is one value. msgspec also takes two objects on a line,
+        # none, or one over several lines. But where every line begins with a brace and ends with
+        # one, every line break lies between two objects (no JSON value holds `}` `{` in a row,
+        # no string a raw line break); with as many rows as lines, each line is one object.
+        borders = len(values) - 1
+        if lines.count(b"}\n{") != borders or lines.count(b"\n") != borders:
+            return None
+        if not (lines.startswith(b"{") and lines.endswith(b"}")):
             return None
         try:
             rows = self._decoder.decode_lines(lines)
@@ -74,7 +81,12 @@ def _decode_forgivingly(value: bytes) -> dict[str, object]:
     if not text.strip():
         raise ValueError("empty value where a JSON object was expected")
     try:
-        document = json.loads(text, parse_constant=_refuse_constant, parse_int=_lenient_int)
+        document = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_int=_lenient_int,
+            parse_float=_lenient_float,
+        )
     except json.JSONDecodeError as error:
         raise ValueError(f"broken JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
@@ -90,6 +102,11 @@ def _refuse_constant(name: str) -> object:
 
 def _lenient_int(digits: str) -> int | str:
     return int(digits) if len(digits) <= 20 else digits
+
+
+def _lenient_float(digits: str) -> float | str:
+    value = float(digits)
+    return value if math.isfinite(value) else digits
 
 
 def _json_type(document: object) -> str:
@@ -177,7 +194,8 @@ def _string_column(values: list[Any]) -> pa.StringArray:
 
 
 def _as_text(value: object) -> str | None:
-    """A field's text: strings as they are, everything else as compact JSON."""
+    """A field's text: strings as they are, everything else as compact JSON; None for what nests
+    so deeply that it cannot be written again."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -186,4 +204,8 @@ def _as_text(value: object) -> str | None:
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError:
+        pass
+    try:
         return json.dumps(value)
+    except (RecursionError, ValueError):  # ValueError: more digits than Python writes
+        return None

@@ -65,7 +65,8 @@ class Gate:
         """Decide one batch.
 
         `size_limits`: the largest record in bytes that each target topic takes; a record over
-        its target's goes to the dead letters, and over theirs as well, without its payload.
+        its target's goes to the dead letters, and over theirs as well, without its payload (and
+        without key and headers where these alone are too much).
         """
         started = perf_counter()
         rules = self._config.policy.for_topic(batch.topic)
@@ -77,12 +78,15 @@ class Gate:
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
         by_text, texts_read, failure = cache.score(texts.distinct, digests)
+        # A pack that was away may have been loaded to score this batch.
+        model_id = model_id or cache.model_id
         scored = perf_counter()
 
         offsets = np.fromiter((r.offset for r in batch.records), np.int64, len(batch.records))
         decisions = self._decide(rules, batch, offsets, texts, by_text)
-        oversized = _oversized(batch.records, size_limits.get(rules.forward_to))
-        causes = {**texts.causes, **_dead_letter(decisions, oversized)}
+        oversized = _oversized(batch.records, decisions, size_limits.get(rules.forward_to))
+        _dead_letter(decisions, list(oversized))
+        causes = {**texts.causes, **oversized}
         digest64 = np.array([int.from_bytes(d[:8], "little") for d in digests], np.uint64)
         block = Block(
             header=self._header(batch, model_id),
@@ -178,7 +182,7 @@ class Gate:
         ):
             record = batch.records[index]
             source = f"{position}{record.offset}"
-            value = record.value
+            key, value, kept = record.key, record.value, record.headers
             if route == Route.FORWARD:
                 topic = rules.forward_to
                 headers = forward_headers(
@@ -195,6 +199,8 @@ class Gate:
                 omitted = dead_limit is not None and record_size(record) > dead_limit
                 if omitted:
                     value = None
+                    if dead_limit is not None and _size(key, None, kept) > dead_limit:
+                        key, kept = None, ()
                 headers = dead_letter_headers(
                     source,
                     key=self._config.key,
@@ -206,11 +212,11 @@ class Gate:
             emissions.append(
                 Emission(
                     topic=topic,
-                    key=record.key,
+                    key=key,
                     value=value,
                     timestamp_ms=record.timestamp,
                     # The source's headers stay as they are; the gate's come last.
-                    headers=[*record.headers, *headers],
+                    headers=[*kept, *headers],
                 )
             )
         return emissions
@@ -218,33 +224,37 @@ class Gate:
 
 def record_size(record: Record) -> int:
     """An upper bound of a record's size on the wire, with the gate's headers, in bytes."""
-    size = 600 + len(record.value or b"") + len(record.key or b"")
-    return size + sum(len(name) * 4 + len(value or b"") + 10 for name, value in record.headers)
+    return _size(record.key, record.value, record.headers)
 
 
-def _dead_letter(decisions: Decisions, oversized: dict[int, str]) -> dict[int, str]:
-    """Send oversized records to the dead letters where they would be forwarded; the causes."""
-    causes = {
-        index: cause
-        for index, cause in oversized.items()
-        if decisions.route[index] == Route.FORWARD
-    }
-    at = list(causes)
-    decisions.route[at] = Route.DEAD_LETTER
-    decisions.reason[at] = Reason.TOO_LARGE
-    decisions.probability[at] = 0.0
+def _size(
+    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+) -> int:
+    size = 600 + len(value or b"") + len(key or b"")
+    for name, content in headers:
+        size += len(name) * 4 + len(content or b"") + 10
+    return size
+
+
+def _oversized(
+    records: Sequence[Record], decisions: Decisions, limit: int | None
+) -> dict[int, str]:
+    """Why the forwarded records that their target would refuse cannot go there, by their index."""
+    if limit is None:
+        return {}
+    causes = {}
+    for index in np.flatnonzero(decisions.route == Route.FORWARD).tolist():
+        size = record_size(records[index])
+        if size > limit:
+            causes[index] = f"{size} bytes with headers, and the target topic takes {limit}"
     return causes
 
 
-def _oversized(records: Sequence[Record], limit: int | None) -> dict[int, str]:
-    """Why the records that their target would refuse cannot be forwarded, by their index."""
-    if limit is None:
-        return {}
-    return {
-        index: f"{record_size(record)} bytes with headers, and the target topic takes {limit}"
-        for index, record in enumerate(records)
-        if len(record.value or b"") > limit // 2 and record_size(record) > limit
-    }
+def _dead_letter(decisions: Decisions, at: Sequence[int]) -> None:
+    """Send these to the dead letters instead: too large for their target."""
+    decisions.route[at] = Route.DEAD_LETTER
+    decisions.reason[at] = Reason.TOO_LARGE
+    decisions.probability[at] = 0.0
 
 
 def _by_code(

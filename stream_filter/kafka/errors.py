@@ -29,6 +29,9 @@ _FORBIDDEN = (
     kafka.TransactionalIdAuthorizationFailed,
     kafka.UnsupportedSaslMechanismError,
     kafka.IllegalSaslStateError,
+    kafka.AuthenticationMethodNotSupported,
+    kafka.DelegationTokenAuthorizationFailed,
+    kafka.SecurityDisabled,
 )
 """Only a person with the cluster's keys can help."""
 
@@ -39,6 +42,26 @@ _FINAL = (
     kafka.UnsupportedVersionError,
     kafka.InvalidTopicError,
     kafka.InvalidRequiredAcksError,
+    kafka.RecordTooLargeError,
+    kafka.UnsupportedCodecError,
+    kafka.UnsupportedForMessageFormatError,
+    kafka.UnrecognizedBrokerVersion,
+    kafka.InvalidConfigurationError,
+    kafka.InvalidGroupIdError,
+    kafka.InvalidSessionTimeoutError,
+    kafka.InvalidTransactionTimeout,
+    kafka.InconsistentGroupProtocolError,
+    kafka.PolicyViolationError,
+)
+"""The same call fails again, whenever it is made."""
+
+_VENDORS = (
+    kafka.KafkaError,
+    kafka.ConsumerStoppedError,  # these two are no KafkaErrors
+    kafka.IllegalOperation,
+    OSError,
+    asyncio.TimeoutError,
+    AssertionError,
 )
 
 
@@ -67,5 +90,5 @@ def translated(doing: str) -> Iterator[None]:
     """Raises what `translate` makes of aiokafka's and the socket's errors."""
     try:
         yield
-    except (kafka.KafkaError, OSError, asyncio.TimeoutError, AssertionError) as error:
+    except _VENDORS as error:
         raise translate(error, doing) from error

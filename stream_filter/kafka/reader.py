@@ -33,9 +33,9 @@ class TopicReader:
         )
 
     async def __aenter__(self) -> Self:
-        async with TopicAdmin(self._connection) as admin:
-            self._partitions = await admin.partitions()
         try:
+            async with TopicAdmin(self._connection) as admin:
+                self._partitions = await admin.partitions()
             with translated("connecting"):
                 await self._consumer.start()
         except BaseException:

@@ -62,25 +62,45 @@ class ArrowLedgerCodec:
     def decode(self, data: bytes) -> Block:
         """Read a block. Raises StreamFilterError where `data` is none."""
         try:
-            table = pa.ipc.open_stream(data).read_all()
-            header = read_header(table.schema.metadata)
-            columns = {name: table.column(name).combine_chunks() for name in LEDGER_SCHEMA.names}
-        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-            raise StreamFilterError(f"not a ledger block: {error}") from error
-        steps = columns["offset_step"].to_numpy().astype(np.int64)
-        score = columns["score"].dictionary_decode().to_numpy(zero_copy_only=False)
-        return Block(
-            header=header,
-            offsets=header.first_offset + np.cumsum(steps),
-            text_digests=columns["text_digest"].dictionary_decode().to_numpy(),
-            decisions=Decisions(
-                score=score.astype(np.float32),
-                verdict=_codes(columns["verdict"], Verdict),
-                route=_codes(columns["route"], Route),
-                reason=_codes(columns["reason"], Reason),
-                probability=columns["probability"].to_numpy(),
-            ),
-        )
+            return _read_block(data)
+        except (
+            *(pa.ArrowException, KeyError, ValueError, TypeError, IndexError),
+            *(OSError, OverflowError, MemoryError),
+        ) as error:
+            said = " ".join(str(error).split())[:200]
+            raise StreamFilterError(f"not a ledger block: {said}") from error
+
+
+def _read_block(data: bytes) -> Block:
+    """Raises many things: the bytes may come from anyone."""
+    table = pa.ipc.open_stream(data).read_all()
+    # Without it, damaged bytes lead Arrow outside its buffers.
+    table.validate(full=True)
+    header = read_header(table.schema.metadata)
+    columns = {field.name: _column(table, field) for field in LEDGER_SCHEMA}
+    offsets = header.first_offset + np.cumsum(columns["offset_step"].to_numpy().astype(np.int64))
+    if len(offsets) != header.rows or (len(offsets) and offsets[-1] > header.last_offset):
+        raise ValueError("its rows are not those that its header names")
+    score = columns["score"].dictionary_decode().to_numpy(zero_copy_only=False)
+    return Block(
+        header=header,
+        offsets=offsets,
+        text_digests=columns["text_digest"].dictionary_decode().to_numpy(),
+        decisions=Decisions(
+            score=score.astype(np.float32),
+            verdict=_codes(columns["verdict"], Verdict),
+            route=_codes(columns["route"], Route),
+            reason=_codes(columns["reason"], Reason),
+            probability=columns["probability"].to_numpy(),
+        ),
+    )
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.Array:
+    column = table.column(field.name).combine_chunks()
+    if column.type != field.type or (column.null_count and not field.nullable):
+        raise ValueError(f"column {field.name} is {column.type}, expected {field.type}")
+    return column
 
 
 def _metadata(header: BlockHeader) -> dict[str, str]:

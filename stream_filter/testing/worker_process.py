@@ -63,7 +63,9 @@ class WorkerProcess:
             return self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise StreamFilterError(f"no end within {timeout_s} s of SIGTERM: {self.log()}") from None
+            raise StreamFilterError(
+                f"no end within {timeout_s} s of SIGTERM: {self.log()}"
+            ) from None
 
     def wait(self, *, timeout_s: float) -> int:
         """The exit code of a worker that ends by itself."""
@@ -89,7 +91,9 @@ class WorkerProcess:
             if self.get("/readyz")[0] == 200:
                 return
             time.sleep(0.1)
-        raise StreamFilterError(f"not ready within {timeout_s} s: {self.get('/readyz')} {self.log()}")
+        raise StreamFilterError(
+            f"not ready within {timeout_s} s: {self.get('/readyz')} {self.log()}"
+        )
 
     def log(self, chars: int = 3000) -> str:
         """The end of the log."""

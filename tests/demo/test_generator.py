@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_timeline_is_closed() -> None:
     """Scenarios cover [0, 1] without gaps, and their shares sum to one."""
     assert TIMELINE[0].starts == 0.0
     assert TIMELINE[-1].ends == 1.0
-    for one, other in zip(TIMELINE, TIMELINE[1:], strict=False):
+    for one, other in pairwise(TIMELINE):
         assert one.ends == other.starts
     for scenario in TIMELINE:
         assert sum(share for _, share in scenario.shares) == pytest.approx(1.0)

@@ -1,0 +1,262 @@
+"""The published schemas: written from the code, so that they cannot say anything else.
+
+`python -m stream_filter.app.schemas` writes them to `schemas/`; with `--check` it writes nothing
+and says what is out of date (exit code 1).
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+
+from stream_filter.app.policy_file import DefaultsModel, PolicyModel, TopicModel
+from stream_filter.app.settings import Settings
+from stream_filter.core.decision import Reason, Route, Verdict
+from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
+from stream_filter.gate import headers as sf
+from stream_filter.models.manifest import Manifest
+from stream_filter.store.arrow_block import LEDGER_SCHEMA
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+COLUMNS = {
+    "offset_step": "Offset less the one of the row before; the first row: less first_offset.",
+    "score": "What the model said, in [0, 1]; null where there is no score.",
+    "verdict": "What the policy concludes from the score.",
+    "route": "Where the record went.",
+    "reason": "Why it went there.",
+    "probability": "Chance that a record decided like this one is forwarded: 1 where that is "
+    "certain, the holdout's share for a would-be drop, 0 for a dead letter.",
+    "text_digest": "First 8 bytes, little-endian, of the BLAKE2b-128 of the canonical text; "
+    "0 where there is no text.",
+}
+METADATA = {
+    "ledger_version": "Version of this schema.",
+    "block_id": "topic/partition/first_offset-last_offset; equal for a repeat of the batch.",
+    "topic": "The source topic.",
+    "partition": "The source partition.",
+    "first_offset": "First source offset that the block covers.",
+    "last_offset": "Last source offset that the block covers, also where it holds no record.",
+    "rows": "Records in the block: its rows.",
+    "policy_id": "16 hex digits of the policy's digest.",
+    "model_id": "16 hex digits of the model pack's digest; empty where none was loaded.",
+    "mask_set": "Version of the mask set that made the canonical texts.",
+    "worker": "Name of the worker that decided.",
+    "delivery": "exactly_once or at_least_once.",
+    "first_timestamp_ms": "Least record timestamp, Unix milliseconds.",
+    "last_timestamp_ms": "Greatest record timestamp, Unix milliseconds.",
+    "decided_at_ms": "When the batch was decided, Unix milliseconds.",
+}
+"""Texts for what the code names; a name without a text is an error."""
+
+_POSITION = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9._-]{1,249}/[0-9]+/[0-9]+$",
+    "description": "Where the record stood: topic/partition/offset.",
+}
+_ID = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{32}$",
+    "description": "The event's id: a keyed digest of its position, equal for every repeat.",
+}
+_POLICY = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{16}$",
+    "description": "The id of the policy that decided.",
+}
+_DEAD = (Reason.UNDECODABLE, Reason.TOO_LARGE)
+_FORWARDED = tuple(r for r in Reason if r not in {*_DEAD, Reason.BELOW_THRESHOLD})
+
+
+class _Untitled(GenerateJsonSchema):
+    """JSON Schema without a title for each field that only repeats its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """Every published schema by file name."""
+    return {
+        "policy.schema.json": _policy(),
+        "settings.schema.json": _of_model(Settings, "stream-filter settings"),
+        "manifest.schema.json": _of_model(Manifest, "stream-filter model pack manifest"),
+        "headers.schema.json": _headers(),
+        "dead-letter.schema.json": _dead_letter(),
+        "ledger-block.json": _ledger_block(),
+    }
+
+
+def _of_model(model: type[BaseModel], title: str) -> dict[str, Any]:
+    schema = model.model_json_schema(schema_generator=_Untitled)
+    return {"$schema": _DRAFT, **schema, "title": title}
+
+
+def _policy() -> dict[str, Any]:
+    schema = _of_model(PolicyModel, "stream-filter policy")
+    definitions = schema["$defs"]
+    topic = definitions[TopicModel.__name__]
+    defaults = definitions[DefaultsModel.__name__]
+    # A default is a topic's key with a value: not null, and described where the topic's is.
+    defaults["properties"] = {
+        name: {k: v for k, v in topic["properties"][name].items() if k != "default"}
+        for name in defaults["properties"]
+    }
+    for properties in (topic["properties"], defaults["properties"]):
+        properties["text"] = _never_null(properties["text"])
+    identity = definitions["PackModel"]["properties"]
+    identity["id"] = _never_null(identity["id"])
+    del schema["properties"]["defaults"]["default"]
+    # What a topic needs may also stand in the defaults.
+    schema["allOf"] = [
+        {
+            "anyOf": [
+                {"properties": {"defaults": {"required": [name]}}, "required": ["defaults"]},
+                {"properties": {"topics": {"additionalProperties": {"required": [name]}}}},
+            ]
+        }
+        for name in topic.pop("required")
+    ]
+    return schema
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """An optional field's schema, for files in which one leaves out what one does not set."""
+    (branch,) = (branch for branch in schema["anyOf"] if branch != {"type": "null"})
+    rest = {k: v for k, v in schema.items() if k not in {"anyOf", "default"}}
+    return {**branch, **rest}
+
+
+def _headers() -> dict[str, Any]:
+    properties = {
+        sf.SF_ID: _ID,
+        sf.SF_SOURCE: _POSITION,
+        sf.SF_REASON: {
+            "enum": [reason.label for reason in _FORWARDED],
+            "description": "Why the record was forwarded.",
+        },
+        sf.SF_VERDICT: {
+            "enum": [verdict.label for verdict in Verdict],
+            "description": "What the policy concludes from the score.",
+        },
+        sf.SF_POLICY: _POLICY,
+        sf.SF_SCORE: {
+            "type": "string",
+            "pattern": r"^(0|1|0\.[0-9]+|[0-9](\.[0-9]+)?e-[0-9]+)$",
+            "description": "The model's score, a decimal in [0, 1]; absent where there is none.",
+        },
+        sf.SF_MODEL: {
+            "type": "string",
+            "description": "The id of the model pack in force; absent where none was loaded.",
+        },
+    }
+    optional = {sf.SF_SCORE, sf.SF_MODEL}
+    return _header_schema(
+        "Headers that stream-filter adds to a forwarded record", properties, optional
+    )
+
+
+def _dead_letter() -> dict[str, Any]:
+    properties = {
+        sf.SF_ID: _ID,
+        sf.SF_SOURCE: _POSITION,
+        sf.SF_REASON: {
+            "enum": [reason.label for reason in _DEAD],
+            "description": "Why the record is a dead letter.",
+        },
+        sf.SF_CAUSE: {"type": "string", "description": "What was wrong, in words."},
+        sf.SF_POLICY: _POLICY,
+        sf.SF_PAYLOAD: {
+            "const": "omitted",
+            "description": "Present where the value was too large for the dead-letter topic too.",
+        },
+    }
+    return _header_schema(
+        "Headers that stream-filter adds to a dead letter", properties, {sf.SF_PAYLOAD}
+    )
+
+
+def _header_schema(title: str, properties: dict[str, Any], optional: set[str]) -> dict[str, Any]:
+    return {
+        "$schema": _DRAFT,
+        "title": title,
+        "description": "Values are UTF-8 bytes, given here as strings. They follow the source's "
+        "headers, which are kept: of two headers of one name the last is the gate's.",
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }
+
+
+def _ledger_block() -> dict[str, Any]:
+    names = ["ledger_version", "block_id", *(field.name for field in fields(BlockHeader))]
+    integers = {field.name for field in fields(BlockHeader) if field.type is int}
+    return {
+        "title": "stream-filter ledger block",
+        "description": "The value of a record of the ledger topic: an Arrow IPC stream of one "
+        "record batch, buffers compressed with zstd. A row for each record, in offset order.",
+        "ledger_version": LEDGER_VERSION,
+        "record": {
+            "key": "topic/partition of the source",
+            "headers": {"sf-block": "block_id"},
+            "timestamp": "decided_at_ms",
+        },
+        "columns": [
+            {
+                "name": field.name,
+                "type": _arrow_type(field.type),
+                "nullable": field.nullable,
+                "description": COLUMNS[field.name],
+            }
+            for field in LEDGER_SCHEMA
+        ],
+        "metadata": [
+            {
+                "name": name,
+                "type": "integer in decimal" if name in integers else "string",
+                "description": METADATA[name],
+            }
+            for name in names
+        ],
+        "closed_lists": {
+            closed_list.__name__.lower(): {member.label: member.value for member in closed_list}
+            for closed_list in (Verdict, Route, Reason)
+        },
+    }
+
+
+def _arrow_type(kind: pa.DataType) -> Any:
+    if pa.types.is_dictionary(kind):
+        return {"dictionary": {"index": str(kind.index_type), "value": str(kind.value_type)}}
+    return str(kind)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or check; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m stream_filter.app.schemas")
+    parser.add_argument("--check", action="store_true", help="write nothing, say what differs")
+    parser.add_argument("--folder", type=Path, default=Path("schemas"))
+    given = parser.parse_args(arguments)
+    stale = []
+    for name, document in documents().items():
+        path = given.folder / name
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        if given.check:
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                stale.append(path)
+        else:
+            given.folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    for path in stale:
+        sys.stderr.write(f"{path} is out of date: run `make schemas`\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What the demo leaves behind: totals, and who got through, as plain values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from stream_filter.core.decision import Reason, Route
+from stream_filter.demo.follower import LogLine
+from stream_filter.demo.scoreboard import KindCount, Recall
+from stream_filter.demo.session import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Events of one kind that had the same outcome."""
+
+    kind: str
+    important: bool
+    reason: str
+    count: int
+    example: LogLine | None
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "kind": self.kind,
+            "important": self.important,
+            "reason": self.reason,
+            "count": self.count,
+            "example": str(self.example) if self.example else None,
+        }
+
+
+def forwarded_groups(outcome: Outcome) -> list[Group]:
+    """What was forwarded, by kind and reason, the largest group first."""
+    examples = outcome.follower.examples
+    groups = [
+        _group(kind, reason, count, examples.get((kind.kind, reason.label)))
+        for kind in outcome.standing.kinds
+        for (route, reason), count in kind.outcomes.items()
+        if route is Route.FORWARD
+    ]
+    return sorted(groups, key=lambda group: (-group.count, group.kind, group.reason))
+
+
+def missed_groups(outcome: Outcome) -> list[Group]:
+    """Important events that were dropped, by kind, the largest group first."""
+    groups = [
+        _group(kind, reason, count, outcome.missed.get(kind.kind))
+        for kind in outcome.standing.kinds
+        for (route, reason), count in kind.outcomes.items()
+        if kind.important and route is Route.DISCARD
+    ]
+    return sorted(groups, key=lambda group: (-group.count, group.kind))
+
+
+def _group(kind: KindCount, reason: Reason, count: int, example: LogLine | None) -> Group:
+    return Group(
+        kind=kind.kind,
+        important=kind.important,
+        reason=reason.label,
+        count=count,
+        example=example,
+    )
+
+
+def as_document(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as plain values; the ledger check apart."""
+    standing = outcome.standing
+    families = sorted({kind.family for kind in standing.kinds if kind.important})
+    return {
+        "ok": not outcome.problems,
+        "problems": list(outcome.problems),
+        "ended_early": outcome.ended_early,
+        "produced": standing.produced,
+        "read": standing.decided,
+        "undecided": standing.undecided,
+        "forwarded": standing.routed(Route.FORWARD),
+        "discarded": standing.routed(Route.DISCARD),
+        "dead_lettered": standing.routed(Route.DEAD_LETTER),
+        "forwarded_share": standing.forwarded_share,
+        "forwarded_by_reason": standing.reasons(Route.FORWARD),
+        "discarded_by_reason": standing.reasons(Route.DISCARD),
+        "truth": {
+            **_recall(standing.recall()),
+            "precision": standing.precision,
+            "families": {family: _recall(standing.recall(family)) for family in families},
+        },
+        "forwarded_groups": [group.as_dict() for group in forwarded_groups(outcome)],
+        "missed_groups": [group.as_dict() for group in missed_groups(outcome)],
+        "delivery": outcome.follower.delivery,
+        "policy_id": outcome.policy_id,
+        "model_id": outcome.follower.model_id or None,
+        "first_forwarded_s": outcome.first_forwarded_s,
+        "took_s": outcome.took_s,
+        "worker_exit": outcome.worker_exit,
+    }
+
+
+def _recall(recall: Recall) -> dict[str, object]:
+    return {
+        "important": recall.important,
+        "forwarded": recall.forwarded,
+        "missed": recall.important - recall.forwarded,
+        "recall": recall.value,
+    }

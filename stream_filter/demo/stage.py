@@ -1,0 +1,167 @@
+"""Where the demo plays: a broker, topics, and the files that its worker starts from."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from stream_filter.app.policy_file import load_policy
+from stream_filter.app.settings import SecurityModel, Settings, WebModel
+from stream_filter.core.policy import Policy
+from stream_filter.demo.worker import DemoWorker
+from stream_filter.testing.broker_process import HOST, free_port
+from stream_filter.testing.brokers import EmbeddedBroker
+
+PACK = "triage-starter"
+_POLICY_FILE = Path(__file__).with_name("policy.yaml")
+_CHECKOUT = Path(__file__).parents[2]
+# The embedded broker lets a new group wait for half of the session timeout.
+_SESSION_MS, _EMBEDDED_SESSION_MS = 10_000, 3_000
+_ENV = "STREAM_FILTER_"
+_SECURITY_ENV = "STREAM_FILTER_SECURITY__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the user asked for."""
+
+    seconds: float
+    rate: int
+    seed: int
+    bootstrap: str | None
+    """An existing cluster; None starts the embedded broker."""
+    model_dir: Path
+
+
+def find_model_dir() -> Path:
+    """`models` here or beside the checkout, whichever has the starter pack; else `models`."""
+    here = Path("models")
+    for folder in (here, _CHECKOUT / "models"):
+        if (folder / PACK).is_dir():
+            return folder.absolute()
+    return here.absolute()
+
+
+class Stage:
+    """The set of one demo. A context: on leaving it, the worker and the broker have ended.
+
+    On an existing cluster all names get a prefix of their own.
+    """
+
+    def __init__(self, options: DemoOptions) -> None:
+        self._exits = ExitStack()
+        self._options = options
+        self._broker = None if options.bootstrap else EmbeddedBroker()
+        prefix = f"sf-demo-{secrets.token_hex(4)}." if options.bootstrap else ""
+        self.folder = Path(tempfile.mkdtemp(prefix="stream-filter-demo-"))
+        self.keeps_folder = False
+        """Set where the worker's log is worth reading after the end."""
+        policy_file = self.folder / "policy.yaml"
+        policy_file.write_text(_prefixed_policy(prefix))
+        self.policy: Policy = load_policy(policy_file)
+        given = self._settings_values(prefix)
+        settings_file = self.folder / "settings.yaml"
+        settings_file.write_text(yaml.safe_dump(given))
+        # Given as arguments, which win over our environment; its credentials count elsewhere only.
+        if self._broker:
+            given["security"] = SecurityModel()
+        self.settings = Settings(**given)
+        self._files = (policy_file, settings_file)
+
+    @property
+    def source(self) -> str:
+        """The topic that the generator writes to."""
+        return self.policy.topics[0].topic
+
+    @property
+    def analysis(self) -> str:
+        """The topic that the gate forwards to."""
+        return self.policy.topics[0].forward_to
+
+    @property
+    def log_file(self) -> Path:
+        """Where the worker's log goes."""
+        return self.folder / "worker.log"
+
+    @property
+    def is_embedded(self) -> bool:
+        return self._broker is not None
+
+    @property
+    def has_pack(self) -> bool:
+        return (self._options.model_dir / PACK).is_dir()
+
+    def start_worker(self) -> DemoWorker:
+        """Start the worker's process; it imports and waits to be told to begin."""
+        policy_file, settings_file = self._files
+        worker = DemoWorker(
+            policy=policy_file,
+            settings=settings_file,
+            log_file=self.log_file,
+            env=_environment(os.environ, keeps_security=not self.is_embedded),
+        )
+        self._exits.callback(worker.kill)
+        return worker
+
+    def start_broker(self) -> None:
+        """Start the embedded broker, if it is to be one. Raises ConfigError."""
+        if self._broker:
+            self._exits.enter_context(self._broker)
+
+    def _settings_values(self, prefix: str) -> dict[str, Any]:
+        return {
+            "bootstrap": self._broker.bootstrap if self._broker else self._options.bootstrap,
+            "group": f"{prefix}stream-filter",
+            "worker": "demo",
+            "key": secrets.token_hex(32),
+            "model_dir": str(self._options.model_dir),
+            "ledger_topic": f"{prefix}stream-filter.ledger",
+            "dead_letter_topic": f"{prefix}stream-filter.dead-letters",
+            "delivery": "auto",
+            "start_at": "earliest",
+            "session_timeout_ms": _EMBEDDED_SESSION_MS if self._broker else _SESSION_MS,
+            "web": WebModel(host=HOST, port=free_port()).model_dump(),
+            "log": {"format": "json", "level": "info"},
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exits.close()
+        if not self.keeps_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _prefixed_policy(prefix: str) -> str:
+    """The demo's policy with a prefix on each topic."""
+    if not prefix:
+        return _POLICY_FILE.read_text()
+    policy = yaml.safe_load(_POLICY_FILE.read_text())
+    topics = {}
+    for name, rules in policy["topics"].items():
+        topics[prefix + name] = {**rules, "forward_to": prefix + rules["forward_to"]}
+    return str(yaml.safe_dump({**policy, "topics": topics}))
+
+
+def _environment(ours: Mapping[str, str], *, keeps_security: bool) -> dict[str, str]:
+    """Our environment without settings: they would win over the demo's file."""
+    return {
+        name: value
+        for name, value in ours.items()
+        if not name.upper().startswith(_ENV)
+        or (keeps_security and name.upper().startswith(_SECURITY_ENV))
+    }

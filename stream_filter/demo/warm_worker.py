@@ -1,0 +1,32 @@
+"""`stream-filter run` that imports first and starts when told: `python -m … run --policy …`.
+
+Importing takes longer than the demo's broker and topics do, so the two happen side by side. A
+line on stdin starts the worker; the end of stdin, whenever it comes, ends it: a worker never
+outlives its demo.
+"""
+
+import os
+import signal
+import sys
+import threading
+
+
+def _stop_at_end_of_stdin() -> None:
+    while os.read(0, 64):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Wait, then be the command line."""
+    import stream_filter.app.worker  # noqa: F401  what takes the time
+    from stream_filter.cli.main import main as command_line
+
+    if not os.read(0, 64):
+        sys.exit(0)
+    threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
+    command_line(prog_name="stream-filter")
+
+
+if __name__ == "__main__":
+    main()

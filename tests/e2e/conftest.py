@@ -1,0 +1,167 @@
+"""A gate under test: topics, policy, settings and a worker, on either broker."""
+
+import asyncio
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from stream_filter.app.policy_file import load_policy
+from stream_filter.app.settings import load_settings
+from stream_filter.cli.ledger import verify_with
+from stream_filter.testing.worker_process import WorkerProcess
+
+REPO = Path(__file__).parents[2]
+
+
+@dataclass(slots=True)
+class GateUnderTest:
+    """Topics of its own on a shared broker; `run` starts commands, `worker` is one worker."""
+
+    bootstrap: str
+    folder: Path
+    prefix: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
+    model_dir: Path = REPO / "models"
+    settings_lines: list[str] = field(default_factory=list)
+    worker: WorkerProcess = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.worker = WorkerProcess(
+            policy=self.policy_file, settings=self.settings_file, log_file=self.folder / "log"
+        )
+
+    @property
+    def policy_file(self) -> Path:
+        return self.folder / "policy.yaml"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.folder / "settings.yaml"
+
+    def topic(self, name: str) -> str:
+        return f"{self.prefix}.{name}"
+
+    def prepare(self, topics: dict[str, dict[str, Any]], *, partitions: int = 1) -> None:
+        """Write the files and create all topics. `topics`: rules by short name."""
+        base = {
+            "model": "triage-starter",
+            "raw": {"drop_below": 0.2, "keep_above": 0.8},
+            "forward_to": self.topic("analysis"),
+        }
+        rules = {self.topic(name): {**base, **own} for name, own in topics.items()}
+        # JSON is YAML.
+        self.policy_file.write_bytes(orjson.dumps({"version": 1, "topics": rules}))
+        self.settings_file.write_text(
+            "\n".join(
+                [
+                    f"bootstrap: {self.bootstrap}",
+                    f"group: {self.prefix}",
+                    f"ledger_topic: {self.topic('ledger')}",
+                    f"dead_letter_topic: {self.topic('dead')}",
+                    f"model_dir: {self.model_dir}",
+                    "key: test",
+                    "model_threads: 1",
+                    "log: {format: json}",
+                    *self.settings_lines,
+                ]
+            )
+        )
+        made = self.run(
+            "topics", "create", "--policy", self.policy_file, "--with-sources",
+            "--partitions", partitions,
+        )
+        assert made.returncode == 0, made.stderr
+
+    def run(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "stream_filter", *map(str, arguments)]
+        command += ["--settings", str(self.settings_file)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    async def send(self, name: str, *records: dict[str, Any], **options: Any) -> None:
+        """Send records (key, value, headers, timestamp_ms, partition) with a foreign client."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, max_request_size=64 << 20, **options
+        )
+        await producer.start()
+        try:
+            for record in records:
+                await producer.send_and_wait(self.topic(name), **{"partition": 0, **record})
+        finally:
+            await producer.stop()
+
+    async def read(self, name: str, count: int, *, timeout_s: float = 60.0) -> list[ConsumerRecord]:
+        """The first `count` records of partition 0 of a topic, once they are there."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=64 << 20,
+        )
+        await consumer.start()
+        try:
+            source = TopicPartition(self.topic(name), 0)
+            consumer.assign([source])
+            await consumer.seek_to_beginning(source)
+            records: list[ConsumerRecord] = []
+            async with asyncio.timeout(timeout_s):
+                while len(records) < count:
+                    polled = await consumer.getmany(timeout_ms=200)
+                    records += polled.get(source, [])
+            return records
+        finally:
+            await consumer.stop()
+
+    def decisions(self, name: str) -> list[dict[str, Any]]:
+        """What `tap` shows of a topic, from the beginning, once `verify` finds nothing pending."""
+        finding = orjson.loads(self.verify(name).stdout)
+        records = sum(p["records"] for p in finding["partitions"].values())
+        if not records:
+            return []
+        tapped = self.run(
+            "tap", self.topic(name), "--from-beginning", "--limit", records, "--json"
+        )
+        return [orjson.loads(line) for line in tapped.stdout.splitlines()]
+
+    def verify(self, name: str) -> "subprocess.CompletedProcess[str]":
+        return self.run(
+            "ledger", "verify", "--topic", self.topic(name), "--policy", self.policy_file, "--json"
+        )
+
+    async def settled(self, name: str, records: int, *, timeout_s: float = 60.0) -> None:
+        """Until the ledger accounts for so many records."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                if not self.worker.is_running:
+                    raise AssertionError(self.worker.log())
+                settings = load_settings(self.settings_file, {})
+                targets = set(load_policy(self.policy_file).targets)
+                finding = await verify_with(settings, self.topic(name), targets)
+                if sum(p.records for p in finding.partitions.values()) >= records:
+                    return
+                await asyncio.sleep(0.3)
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GateUnderTest]:
+    """A gate on the embedded broker (at least once) and on Apache Kafka (exactly once)."""
+    bootstrap = request.getfixturevalue(f"{request.param}_bootstrap")
+    under_test = GateUnderTest(bootstrap, tmp_path)
+    yield under_test
+    if under_test.worker.is_running:
+        under_test.worker.kill()
+
+
+@pytest.fixture
+def kafka_gate(kafka_bootstrap: str, tmp_path: Path) -> Iterator[GateUnderTest]:
+    """A gate on Apache Kafka."""
+    under_test = GateUnderTest(kafka_bootstrap, tmp_path)
+    yield under_test
+    if under_test.worker.is_running:
+        under_test.worker.kill()
