@@ -71,20 +71,32 @@ class TrialError(RuntimeError):
     """A contestant ended by itself or committed nothing; the message has its last words."""
 
 
-async def measure(trial: Trial, cluster: Cluster) -> Measurement:
-    """Start, sample until it is over, stop. Raises TrialError."""
-    with trial.log_file.open("wb") as log:
-        child = subprocess.Popen(
-            trial.command,
-            env={**os.environ, **trial.env},
+def start_logged(
+    command: Sequence[str], *, log_file: Path, env: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a contestant in a process group of its own, its output in ``log_file``."""
+    with log_file.open("wb") as log:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **env},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def log_tail(log_file: Path) -> str:
+    """The last words of a contestant."""
+    return log_file.read_text(errors="replace")[-3_000:]
+
+
+async def measure(trial: Trial, cluster: Cluster) -> Measurement:
+    """Start, sample until it is over, stop. Raises TrialError."""
+    child = start_logged(trial.command, log_file=trial.log_file, env=trial.env)
     try:
         samples, peak_bytes = await _watch(child, trial, cluster)
     finally:
-        await asyncio.to_thread(_stop, child)
+        await asyncio.to_thread(stop, child)
     return _summarize(samples, peak_bytes, trial)
 
 
@@ -104,11 +116,11 @@ async def _watch(
         if committed >= trial.records:
             return samples, tree.peak_bytes
         if child.poll() is not None:
-            raise TrialError(f"ended with {child.returncode}\n{_tail(trial.log_file)}")
+            raise TrialError(f"ended with {child.returncode}\n{log_tail(trial.log_file)}")
         if samples and at_s > samples[0].at_s + trial.window_s:
             return samples, tree.peak_bytes
         if not samples and at_s > trial.startup_s:
-            raise TrialError(f"no commit in {trial.startup_s:g} s\n{_tail(trial.log_file)}")
+            raise TrialError(f"no commit in {trial.startup_s:g} s\n{log_tail(trial.log_file)}")
         await asyncio.sleep(_SAMPLE_EVERY_S)
 
 
@@ -134,7 +146,8 @@ def _summarize(samples: Sequence[Sample], peak_bytes: int, trial: Trial) -> Meas
     )
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def stop(child: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, SIGKILL after a while, and SIGKILL for whatever it left in its group."""
     if child.poll() is None:
         child.send_signal(signal.SIGTERM)
         try:
@@ -146,7 +159,3 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         pass
     child.wait()
-
-
-def _tail(log_file: Path) -> str:
-    return log_file.read_text(errors="replace")[-3_000:]

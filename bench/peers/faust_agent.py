@@ -16,12 +16,12 @@ def main() -> None:
     source = app.topic(given.source, value_type=bytes, value_serializer="raw")
     target = app.topic(given.target, value_type=bytes, value_serializer="raw")
 
-    @app.agent(source)
     async def forward(values: AsyncIterator[bytes]) -> None:
         async for value in values:
             if matches(value):
                 await target.send(value=value)
 
+    app.agent(source)(forward)
     run_app(app)
 
 

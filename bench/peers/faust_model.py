@@ -39,12 +39,12 @@ def main() -> None:
         score = scorer.score([canonicalize("".join(pieces))])[0]
         return bool(score >= keep_above)
 
-    @app.agent(source)
     async def forward(values: AsyncIterator[bytes]) -> None:
         async for value in values:
             if is_important(value):
                 await target.send(value=value)
 
+    app.agent(source)(forward)
     run_app(app)
 
 

@@ -1,15 +1,18 @@
 """Creating what a policy needs on a cluster."""
 
+import asyncio
+import time
 from dataclasses import dataclass
 
 from stream_filter.app.cluster import inspect_cluster, target_topics
 from stream_filter.app.settings import Settings
-from stream_filter.core.errors import ConfigError
+from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.core.policy import Policy
 from stream_filter.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin
 
 _HEADER_ROOM_BYTES = 64 << 10
 _DAY_MS = 24 * 60 * 60 * 1000
+_SEEN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,4 +64,16 @@ async def create_topics(
             prepared.append(
                 PreparedTopic(topic=topic, partitions=existing or count, was_created=created)
             )
+        await _all_seen(admin, set(wanted))
     return prepared
+
+
+async def _all_seen(admin: TopicAdmin, topics: set[str]) -> None:
+    """Wait until the brokers tell of the new topics: they learn it after the answer."""
+    deadline_s = time.monotonic() + _SEEN_S
+    while not topics <= (await admin.partitions()).keys():
+        if time.monotonic() > deadline_s:
+            raise BrokerError(
+                f"the new topics were not to be seen after {_SEEN_S:.0f} s", retriable=True
+            )
+        await asyncio.sleep(0.1)

@@ -166,6 +166,7 @@ def _print_totals(outcome: Outcome) -> None:
 
 
 def _print_groups(groups: list[Group], rows: int, width: int) -> None:
+    header = ("count", "reason", "truth", "family", "example")
     shown = [
         (
             group.count,
@@ -176,11 +177,12 @@ def _print_groups(groups: list[Group], rows: int, width: int) -> None:
         )
         for group in groups[:rows]
     ]
-    room = width - 50
-    print_table(
-        ("count", "reason", "truth", "family", "example"),
-        [(*row[:4], row[4] if len(row[4]) <= room else row[4][: room - 1] + "…") for row in shown],
-    )
+    taken = sum(max(len(str(row[i])) for row in [header, *shown]) + 2 for i in range(4)) + 1
+    print_table(header, [(*row[:4], _cut(row[4], width - taken)) for row in shown])
     rest = groups[rows:]
     if rest:
         click.echo(f"… and {len(rest)} more, {sum(g.count for g in rest):,} events (all in --json)")
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= max(room, 20) else text[: max(room, 20) - 1] + "…"

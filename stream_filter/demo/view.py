@@ -127,7 +127,7 @@ def _truth(glimpse: Glimpse) -> RenderableType:
 
 
 def _recent(glimpse: Glimpse, height: int) -> RenderableType:
-    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim")
+    table = Table(box=None, expand=True, padding=(0, 0, 0, 1), header_style="dim")
     for name, options in (
         ("time", {"width": 8}),
         ("service", {"width": 13}),
@@ -135,10 +135,10 @@ def _recent(glimpse: Glimpse, height: int) -> RenderableType:
         ("reason", {"width": 9}),
         ("score", {"width": 5, "justify": "right"}),
         ("", {"width": 1}),
-        ("message", {"ratio": 1}),
+        ("last forwarded (● important)", {"ratio": 1}),
     ):
         table.add_column(name, no_wrap=True, overflow="ellipsis", **options)
-    rows = height - _HEADER_HEIGHT - _FIGURES_HEIGHT - _FOOTER_HEIGHT - 3
+    rows = height - _HEADER_HEIGHT - _FIGURES_HEIGHT - _FOOTER_HEIGHT - 2
     for forwarded, is_important in glimpse.last[-max(rows, 1) :]:
         line = forwarded.line
         table.add_row(
@@ -150,7 +150,7 @@ def _recent(glimpse: Glimpse, height: int) -> RenderableType:
             Text("●", style="green") if is_important else Text("·", style="dim"),
             Text(line.message),
         )
-    return Panel(table, title="last forwarded (● truly important)", border_style="dim")
+    return table
 
 
 def _footer(glimpse: Glimpse) -> RenderableType:
@@ -166,7 +166,7 @@ def _footer(glimpse: Glimpse) -> RenderableType:
     facts.append(f"broker {glimpse.bootstrap}")
     if glimpse.first_forwarded_s is not None:
         facts.append(f" · first forwarded after {glimpse.first_forwarded_s:.1f} s")
-    facts.append(" · Ctrl-C ends early, with totals")
+    facts.append(" · Ctrl-C ends early")
     return Group(missed, facts)
 
 

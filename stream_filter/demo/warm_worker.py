@@ -9,12 +9,17 @@ import os
 import signal
 import sys
 import threading
+import time
+
+_GRACE_S = 5.0
 
 
 def _stop_at_end_of_stdin() -> None:
     while os.read(0, 64):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_S)  # its broker may be gone too, and then there is nothing to finish
+    os._exit(1)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from stream_filter.core.template import FieldPath, extract
 from stream_filter.formats.decoder import DecodedFields
 
 _Getter = Callable[[Any], Any]
+_MAX_INT_DIGITS = 4000
+"""Python refuses to convert more (CVE-2020-10735): longer numbers stay text."""
 
 
 class JsonDecoder:
@@ -25,15 +28,18 @@ class JsonDecoder:
 
     def __init__(self, paths: Sequence[FieldPath]) -> None:
         self._paths = tuple(paths)
-        row_type, self._getters = _typed_rows(self._paths)
+        row_type, self._typed_getters = _typed_rows(self._paths)
+        self._getters = tuple(map(_either, self._paths, self._typed_getters))
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row_type)
 
     def decode(self, values: Sequence[bytes]) -> DecodedFields:
         causes: dict[int, str] = {}
         rows = self._decode_at_once(values)
+        getters = self._typed_getters
         if rows is None:
             rows = [self._decode_one(index, value, causes) for index, value in enumerate(values)]
-        columns = tuple(_string_column([get(row) for row in rows]) for get in self._getters)
+            getters = self._getters
+        columns = tuple(_string_column(list(map(get, rows))) for get in getters)
         return DecodedFields(columns=columns, causes=causes)
 
     def _decode_at_once(self, values: Sequence[bytes]) -> list[Any] | None:
@@ -101,7 +107,10 @@ def _refuse_constant(name: str) -> object:
 
 
 def _lenient_int(digits: str) -> int | str:
-    return int(digits) if len(digits) <= 20 else digits
+    try:
+        return int(digits)
+    except ValueError:  # more digits than Python reads
+        return digits
 
 
 def _lenient_float(digits: str) -> float | str:
@@ -167,22 +176,25 @@ def _getter(tree: dict[str, Any], path: FieldPath) -> _Getter:
         node = node[step]
     rest = path[len(attributes) :]
 
+    if len(attributes) == 1 and not rest:
+        return attrgetter(attributes[0])
+
     def get(row: Any) -> Any:
-        if type(row) is _Extracted:
-            return row[path]
         for attribute in attributes:
             if row is None:
                 return None
             row = getattr(row, attribute)
         return extract(row, rest) if rest else row
 
-    if len(attributes) == 1 and not rest:
-        (only,) = attributes
+    return get
 
-        def get_top(row: Any) -> Any:
-            return row[path] if type(row) is _Extracted else getattr(row, only)
 
-        return get_top
+def _either(path: FieldPath, typed: _Getter) -> _Getter:
+    """Gets a field from a typed row or from one decoded the forgiving way."""
+
+    def get(row: Any) -> Any:
+        return row[path] if type(row) is _Extracted else typed(row)
+
     return get
 
 
@@ -206,6 +218,7 @@ def _as_text(value: object) -> str | None:
     except orjson.JSONEncodeError:
         pass
     try:
-        return json.dumps(value)
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     except (RecursionError, ValueError):  # ValueError: more digits than Python writes
         return None
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,10 +1,12 @@
 """Canonical texts of a batch: join the fields, mask the column, keep the distinct texts."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachebox import LRUCache
 
 from stream_filter.core.canonical import COLLAPSE, TEXT_LIMIT_CHARS, TYPED
 from stream_filter.core.policy import Format, TopicPolicy
@@ -13,6 +15,10 @@ from stream_filter.formats.decoder import Decoder
 from stream_filter.formats.json_decoder import JsonDecoder
 from stream_filter.formats.line_decoder import LineDecoder
 from stream_filter.gate.ports import Texts
+
+
+_REMEMBERED_TEXTS = 20_000
+"""Canonical texts kept by a reader: some 10 MB of log lines."""
 
 
 def text_reader(rules: TopicPolicy) -> "ColumnTextReader":
@@ -28,12 +34,15 @@ class ColumnTextReader:
 
     def __init__(self, decoder: Decoder, *, template: TextTemplate | None) -> None:
         self._decoder = decoder
+        self._remembered: LRUCache[str, str] = LRUCache(_REMEMBERED_TEXTS)
         self._literals = template.literals if template else ("", "")
 
     def read(self, values: Sequence[bytes | None]) -> Texts:
         present = [value for value in values if value is not None]
         decoded = self._decoder.decode(present)
-        canonical = canonical_column(self._join(decoded.columns))
+        canonical = canonical_column(
+            self._join(decoded.columns), remembered=self._remembered
+        )
         codes = canonical.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
         distinct = canonical.dictionary.to_pylist()
         causes = decoded.causes
@@ -61,21 +70,47 @@ class ColumnTextReader:
         )
 
 
-def canonical_column(texts: pa.StringArray) -> pa.DictionaryArray:
-    """The canonical texts of a column, as dictionary indices into the distinct ones."""
+class Remembered(Protocol):
+    """A bounded mapping from collapsed to canonical texts."""
+
+    def get(self, key: str, /) -> str | None: ...
+    def __setitem__(self, key: str, value: str, /) -> None: ...
+
+
+def canonical_column(
+    texts: pa.StringArray, *, remembered: Remembered | None = None
+) -> pa.DictionaryArray:
+    """The canonical texts of a column, as dictionary indices into the distinct ones.
+
+    `remembered` maps collapsed texts to canonical ones: a stream that repeats runs the typed
+    masks once a text, not once a batch.
+    """
     collapsed = pc.replace_substring_regex(
         _head(texts), pattern=COLLAPSE.pattern, replacement=COLLAPSE.replacement
     ).dictionary_encode()
-    masked = collapsed.dictionary
-    for mask in TYPED:
-        masked = pc.replace_substring_regex(
-            masked, pattern=mask.pattern, replacement=mask.replacement
-        )
+    remembered = {} if remembered is None else remembered
+    sources: list[str] = collapsed.dictionary.to_pylist()
+    canonical = [remembered.get(source) for source in sources]
+    missing = [index for index, text in enumerate(canonical) if text is None]
+    if missing:
+        masked = _typed_masks(collapsed.dictionary.take(pa.array(missing, pa.int32())))
+        for index, text in zip(missing, masked, strict=True):
+            canonical[index] = text
+            remembered[sources[index]] = text
     # Texts that differed before the typed masks may be equal after them.
-    distinct = pc.utf8_trim(masked, characters=" ").dictionary_encode()
+    distinct = pa.array(canonical, pa.string()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(
         distinct.indices.take(collapsed.indices), distinct.dictionary
     )
+
+
+def _typed_masks(texts: pa.StringArray) -> list[str]:
+    for mask in TYPED:
+        texts = pc.replace_substring_regex(
+            texts, pattern=mask.pattern, replacement=mask.replacement
+        )
+    trimmed: list[str] = pc.utf8_trim(texts, characters=" ").to_pylist()
+    return trimmed
 
 
 def _head(texts: pa.StringArray) -> pa.StringArray:

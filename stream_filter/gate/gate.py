@@ -240,7 +240,8 @@ def _oversized(
     records: Sequence[Record], decisions: Decisions, limit: int | None
 ) -> dict[int, str]:
     """Why the forwarded records that their target would refuse cannot go there, by their index."""
-    if limit is None:
+    largest = max(len(record.value or b"") for record in records)
+    if limit is None or largest <= limit // 2:
         return {}
     causes = {}
     for index in np.flatnonzero(decisions.route == Route.FORWARD).tolist():

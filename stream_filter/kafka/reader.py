@@ -41,6 +41,8 @@ class TopicReader:
         except BaseException:
             await self._consumer.stop()
             raise
+        # Lets aiokafka's task begin: one that is cancelled before that cancels whoever stops it.
+        await asyncio.sleep(0)
         return self
 
     async def __aexit__(

@@ -52,7 +52,7 @@ def lived(steps: list[tuple[str, int]]) -> Worker:
     return worker
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(STEPS)
 def test_at_least_once(steps: list[tuple[str, int]]) -> None:
     """However often workers crash between writing and committing, and whatever borders their

@@ -100,7 +100,7 @@ def test_extract(path: FieldPath, expected: object) -> None:
     assert extract({"a": {"b": [1, {"c": "x"}]}}, path) == expected
 
 
-@given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner)), paths())
+@given(st.recursive(st.none() | st.text(max_size=4), lambda inner: st.lists(inner, max_size=3)), paths())
 def test_extract_never_raises(document: object, path: tuple[str, FieldPath]) -> None:
     """Whatever the document is, a path reads something or None."""
     extract(document, path[1])

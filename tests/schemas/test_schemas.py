@@ -1,0 +1,239 @@
+"""The published schemas say what the code does."""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from stream_filter.app.policy_file import LATER, load_policy
+from stream_filter.app.schemas import documents, main
+from stream_filter.app.settings import load_settings
+from stream_filter.core.canonical import MASK_SET_VERSION
+from stream_filter.core.decision import Decisions, Reason, Route, Verdict
+from stream_filter.core.errors import ConfigError
+from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.gate.headers import dead_letter_headers, forward_headers
+from stream_filter.store.arrow_block import ArrowLedgerCodec
+
+REPO = Path(__file__).parents[2]
+SCHEMAS = documents()
+GOOD_POLICY = """
+version: 1
+defaults: {model: triage-starter, raw: {drop_below: 0.2, keep_above: 0.8}, holdout: 0}
+topics:
+  a.logs: {text: "{level}", mode: enforce}
+  b.*: {format: text, model: {pack: other, id: 0123456789abcdef}, forward_to: b.analysis}
+"""
+ALONE = {"text": "{m}", "model": "p", "raw": {"drop_below": 0.2, "keep_above": 0.8}}
+
+
+def is_valid(name: str, instance: Any) -> bool:
+    """Whether an instance fits the published schema."""
+    return not list(jsonschema.Draft202012Validator(SCHEMAS[name]).iter_errors(instance))
+
+
+def load(text: str, folder: Path) -> None:
+    """Load a policy file with this text."""
+    path = folder / "policy.yaml"
+    path.write_text(text)
+    load_policy(path)
+
+
+def test_published_schemas_are_up_to_date() -> None:
+    """schemas/ holds what the generator writes, and nothing else."""
+    assert main(["--check", "--folder", str(REPO / "schemas")]) == 0, "run `make schemas`"
+    assert {path.name for path in (REPO / "schemas").iterdir()} == set(SCHEMAS)
+
+
+def test_stale_schema_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The check names a file that is missing or differs, and writes nothing."""
+    assert main(["--folder", str(tmp_path)]) == 0
+    assert main(["--check", "--folder", str(tmp_path)]) == 0
+    (tmp_path / "policy.schema.json").write_text("{}\n")
+    (tmp_path / "manifest.schema.json").unlink()
+    assert main(["--check", "--folder", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "policy.schema.json" in said
+    assert "manifest.schema.json" in said
+    assert not (tmp_path / "manifest.schema.json").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEMAS if name.endswith(".schema.json")])
+def test_schema_is_a_schema(name: str) -> None:
+    """Every JSON Schema is valid, names its draft and describes itself."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+    assert SCHEMAS[name]["$schema"].endswith("2020-12/schema")
+    assert SCHEMAS[name]["title"].startswith(("stream-filter", "Headers"))
+
+
+def test_policy_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
+    """A policy whose topics lean on defaults is valid for both."""
+    load(GOOD_POLICY, tmp_path)
+    assert is_valid("policy.schema.json", yaml.safe_load(GOOD_POLICY))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"version": 2, "topics": {"a": ALONE}},
+        {"version": 1, "topics": {}},
+        {"version": 1, "topics": {"a": {**ALONE, "colour": "red"}}},
+        {"version": 1, "topics": {"a": {"text": "{m}", "model": "p"}}},
+        {"version": 1, "defaults": {"model": "p"}, "topics": {"a": {"text": "{m}"}}},
+        {"version": 1, "topics": {"a": {**ALONE, "mode": "strict"}}},
+        {"version": 1, "topics": {"a": {**ALONE, "holdout": 1.5}}},
+        {"version": 1, "topics": {"a": {**ALONE, "holdout": "0.1"}}},
+        {"version": 1, "topics": {"a": {**ALONE, "forward_to": "no spaces"}}},
+        {"version": 1, "topics": {"a": {**ALONE, "model": {"pack": "p", "id": "short"}}}},
+        *({"version": 1, "topics": {"a": {**ALONE, key: 1}}} for key in LATER),
+    ],
+)
+def test_policy_schema_refuses_what_the_loader_refuses(broken: Any, tmp_path: Path) -> None:
+    """An editor that follows the schema marks what `check` would refuse."""
+    assert not is_valid("policy.schema.json", broken)
+    with pytest.raises(ConfigError):
+        load(yaml.safe_dump(broken), tmp_path)
+
+
+def test_settings_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
+    """The settings that the documentation shows are valid for both; a wrong key for neither."""
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (REPO / "docs/operations.md").read_text(), re.S)
+    path = tmp_path / "settings.yaml"
+    path.write_text(shown)
+    load_settings(path, {})
+    assert is_valid("settings.schema.json", yaml.safe_load(shown))
+    path.write_text("gruop: a\n")
+    with pytest.raises(ConfigError):
+        load_settings(path, {})
+    assert not is_valid("settings.schema.json", {"gruop": "a"})
+
+
+def test_manifest_schema_takes_the_shipped_pack() -> None:
+    """The shipped pack's manifest is valid."""
+    manifest = (REPO / "models/triage-starter/manifest.json").read_text()
+    assert is_valid("manifest.schema.json", yaml.safe_load(manifest))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A decision whose headers are published."""
+
+    reason: Reason
+    verdict: Verdict
+    score: float
+    model_id: str
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(Reason.IMPORTANT, Verdict.KEEP, 1.0, "0123456789abcdef"),
+        Case(Reason.AMBIGUOUS, Verdict.ABSTAIN, 0.41831234, "0123456789abcdef"),
+        Case(Reason.SHADOW, Verdict.DROP, 0.0, "0123456789abcdef"),
+        Case(Reason.HOLDOUT, Verdict.DROP, 1.25e-7, "0123456789abcdef"),
+        Case(Reason.HOLDOUT, Verdict.DROP, 1e-30, "0123456789abcdef"),
+        Case(Reason.DEGRADED, Verdict.ABSTAIN, math.nan, ""),
+    ],
+)
+def test_header_schema_takes_what_the_gate_writes(case: Case) -> None:
+    """Headers of forwarded records fit the schema, and the schema knows each of them."""
+    headers = forward_headers(
+        "a.logs/3/42",
+        key=b"secret",
+        reason=case.reason,
+        verdict=case.verdict,
+        score=case.score,
+        policy_id="0123456789abcdef",
+        model_id=case.model_id,
+    )
+    instance = {name: (value or b"").decode() for name, value in headers}
+    assert is_valid("headers.schema.json", instance)
+    assert set(instance) <= set(SCHEMAS["headers.schema.json"]["properties"])
+    for name in SCHEMAS["headers.schema.json"]["required"]:
+        assert not is_valid("headers.schema.json", {**instance, name: "no such thing!"})
+
+
+@pytest.mark.parametrize("omitted", [False, True])
+def test_dead_letter_schema_takes_what_the_gate_writes(omitted: bool) -> None:
+    """Headers of dead letters fit the schema, and the schema knows each of them."""
+    headers = dead_letter_headers(
+        "a.logs/3/42",
+        key=b"secret",
+        reason=Reason.TOO_LARGE if omitted else Reason.UNDECODABLE,
+        cause="not UTF-8: invalid start byte at byte 0",
+        policy_id="0123456789abcdef",
+        payload_omitted=omitted,
+    )
+    instance = {name: (value or b"").decode() for name, value in headers}
+    assert is_valid("dead-letter.schema.json", instance)
+    assert set(instance) <= set(SCHEMAS["dead-letter.schema.json"]["properties"])
+
+
+def test_block_schema_is_what_a_block_holds() -> None:
+    """Columns, metadata and labels of a real block are those published."""
+    header = BlockHeader(
+        topic="a.logs",
+        partition=3,
+        first_offset=40,
+        last_offset=42,
+        rows=2,
+        policy_id="0123456789abcdef",
+        model_id="",
+        mask_set=MASK_SET_VERSION,
+        worker="w",
+        delivery="exactly_once",
+        first_timestamp_ms=1,
+        last_timestamp_ms=2,
+        decided_at_ms=3,
+    )
+    decisions = Decisions(
+        score=np.array([0.5, np.nan], np.float32),
+        verdict=np.array([Verdict.ABSTAIN, Verdict.ABSTAIN], np.uint8),
+        route=np.array([Route.FORWARD, Route.DEAD_LETTER], np.uint8),
+        reason=np.array([Reason.AMBIGUOUS, Reason.UNDECODABLE], np.uint8),
+        probability=np.array([1, 0], np.float32),
+    )
+    digests = np.array([7, 0], np.uint64)
+    block = Block(
+        header=header, offsets=np.array([40, 42]), text_digests=digests, decisions=decisions
+    )
+    schema = pa.ipc.open_stream(ArrowLedgerCodec().encode(block)).schema
+    published = SCHEMAS["ledger-block.json"]
+    assert [column["name"] for column in published["columns"]] == schema.names
+    assert [c["nullable"] for c in published["columns"]] == [f.nullable for f in schema]
+    metadata = {name.decode(): value.decode() for name, value in schema.metadata.items()}
+    assert {entry["name"] for entry in published["metadata"]} == set(metadata)
+    for entry in published["metadata"]:
+        if entry["type"] != "string":
+            assert metadata[entry["name"]].isdigit()
+
+
+def test_published_codes_are_stable() -> None:
+    """Codes are stored: this list may grow at its end and change nowhere else."""
+    assert SCHEMAS["ledger-block.json"]["closed_lists"] == {
+        "verdict": {"keep": 0, "drop": 1, "abstain": 2},
+        "route": {"forward": 0, "discard": 1, "dead_letter": 2, "defer": 3, "fold": 4},
+        "reason": {
+            "important": 0,
+            "ambiguous": 1,
+            "rule": 2,
+            "novel": 3,
+            "holdout": 4,
+            "shadow": 5,
+            "degraded": 6,
+            "below_threshold": 7,
+            "duplicate": 8,
+            "over_budget": 9,
+            "undecodable": 10,
+            "unreadable": 11,
+            "too_large": 12,
+        },
+    }
