@@ -57,9 +57,10 @@ def screen(glimpse: Glimpse, width: int, height: int) -> Layout:
         Layout(_footer(glimpse), name="footer", size=_FOOTER_HEIGHT),
     )
     figures.split_row(
-        Layout(_flow(glimpse), name="flow"),
-        Layout(_reasons(glimpse), name="reasons"),
-        Layout(_truth(glimpse), name="truth"),
+        # At 80 columns each is as wide as its longest line may become.
+        Layout(_flow(glimpse), name="flow", ratio=26),
+        Layout(_reasons(glimpse), name="reasons", ratio=30),
+        Layout(_truth(glimpse), name="truth", ratio=24),
     )
     return layout
 
@@ -121,7 +122,7 @@ def _truth(glimpse: Glimpse) -> RenderableType:
     rows.add_row("got through", f"{everything.forwarded:,}")
     rows.add_row("missed", f"{everything.important - everything.forwarded:,}")
     rows.add_row("recall", Text(percent(everything.value), style="bold green"))
-    rows.add_row("… unseen kind", Text(percent(unseen.value), style="bold yellow"))
+    rows.add_row("unseen kinds", Text(percent(unseen.value), style="bold yellow"))
     rows.add_row("precision", percent(standing.precision))
     return Panel(rows, title="what truth says", border_style="dim")
 

