@@ -112,7 +112,7 @@ def _otrf() -> Stream | None:
     return Stream(
         name="otrf",
         source="OTRF security events",
-        template="{Channel} {EventID} {EventType} {SourceName} {Image} {TargetObject} {Message}",
+        template="{SourceName} {Category} {EventType} {Image} {TargetImage} {CommandLine}",
         rule=Rule(
             level_field="EventType",
             levels=("AUDIT_FAILURE", "ERROR", "WARNING", "DeleteKey", "DeleteValue"),

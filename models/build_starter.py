@@ -140,9 +140,9 @@ def _measured(
     quality = [
         *held_out,
         *measure.stream_quality(scorer, stream),
-        measure.quality("largest |int8 - float32|", parity.max(), split),
-        measure.quality("mean |int8 - float32|", parity.mean(), split),
-        measure.quality("largest |alone - in a batch|", effect, split),
+        measure.quality("largest difference of int8 to float32", parity.max(), split),
+        measure.quality("mean difference of int8 to float32", parity.mean(), split),
+        measure.quality("largest difference of alone to in a batch", effect, split),
     ]
     before = _before(target, draft)
     if public_logs is not None:

@@ -194,9 +194,13 @@ class Settings(BaseSettings):
         )
 
     @property
+    def has_key(self) -> bool:
+        return self.key is not None and bool(self.key.get_secret_value())
+
+    @property
     def secret_key(self) -> bytes:
         """The gate's key; without one, a key that anyone who knows the group can guess."""
-        given = self.key.get_secret_value() if self.key else f"unset/{self.group}"
+        given = self.key.get_secret_value() if self.key and self.has_key else f"unset/{self.group}"
         return given.encode()[:64]
 
 

@@ -226,7 +226,7 @@ def _announce(policy: Policy, settings: Settings, delivery: Delivery, why: str) 
         delivery_because=why,
         web_port=settings.web.port,
     )
-    if settings.key is None and any(rules.holdout > 0 for rules in policy.topics):
+    if not settings.has_key and any(rules.holdout > 0 for rules in policy.topics):
         _log.warning(
             "key.derived",
             effect="whoever knows the group can tell the holdout and make sf-ids",

@@ -16,7 +16,11 @@ from stream_filter.kafka.reader import TopicReader
 
 @click.group()
 def ledger() -> None:
-    """The account of every decision."""
+    """The account of every decision.
+
+    \b
+    stream-filter ledger verify --topic payments.logs
+    """
 
 
 @ledger.command()

@@ -12,7 +12,11 @@ from stream_filter.cli.output import print_json, print_table, runs
 
 @click.group()
 def topics() -> None:
-    """The topics that a policy needs."""
+    """The topics that a policy needs.
+
+    \b
+    stream-filter topics create --policy policy.yaml
+    """
 
 
 @topics.command()

@@ -1,8 +1,10 @@
 """The Faust application around the data plane."""
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import faust
 from faust.app.base import BootStrategy
@@ -44,6 +46,8 @@ def faust_app(
         broker=";".join(f"kafka://{server}" for server in bootstrap.split(",")),
         store="memory://",
         autodiscover=False,
+        # Faust makes the folder; nothing is kept in it while tables live in memory.
+        datadir=Path(tempfile.gettempdir(), f"{app_id}-data"),
         web_host=web_host,
         web_port=web_port,
         web_bind=web_host,

@@ -84,7 +84,6 @@ class Session:
         self._began_s = began_s
         self._scoreboard = Scoreboard()
         self._problems: list[str] = []
-        self._phase = "starting"
         self._paces: deque[tuple[float, int, int]] = deque()
         self._follower = Follower(
             stage.settings,
@@ -104,23 +103,21 @@ class Session:
                 stage.policy, settings, partitions=_PARTITIONS, with_sources=True, ledger_days=1
             )
             worker.begin()
-            await self._produce_and_follow(worker, display, stop)
-            self._phase = "stopping the worker"
+            producer = self._producer()
+            await self._produce_and_follow(producer, worker, display, stop)
+            self._show(display, producer, phase="stopping the worker")
             code = await worker.stop(timeout_s=_STOP_S)
             if code and not self._problems:
                 self._problems.append(f"the worker ended with {code}")
-            self._phase = "verifying"
+            self._show(display, producer, phase="verifying the ledger")
             finding = await self._verified(verify)
         finally:
             if not stage.is_embedded:
                 await self._delete_topics()
         return self._outcome(worker, finding, ended_early=stop.is_set())
 
-    async def _produce_and_follow(
-        self, worker: DemoWorker, display: Display, stop: asyncio.Event
-    ) -> None:
-        """Until everything produced is decided and seen, or something ended that should not."""
-        producer = PacedProducer(
+    def _producer(self) -> PacedProducer:
+        return PacedProducer(
             self._stage.settings.connection(),
             topic=self._stage.source,
             partitions=_PARTITIONS,
@@ -131,15 +128,19 @@ class Session:
             duration_s=self._options.seconds,
             scoreboard=self._scoreboard,
         )
+
+    async def _produce_and_follow(
+        self, producer: PacedProducer, worker: DemoWorker, display: Display, stop: asyncio.Event
+    ) -> None:
+        """Until everything produced is decided and seen, or something ended that should not."""
         producing = asyncio.create_task(producer.run(stop))
         following = asyncio.create_task(self._follower.run())
         drained_by_s = math.inf
         try:
             while True:
                 await asyncio.wait({producing, following}, timeout=_LOOK_S)
-                standing = self._scoreboard.standing()
-                self._phase = self._phase_of(standing, stop, is_done=producing.done())
-                display.show(self._glimpse(producer, standing))
+                is_over = producing.done() or stop.is_set()
+                standing = self._show(display, producer, phase="draining" if is_over else None)
                 if worker.exit_code is not None:
                     self._problems.append(f"the worker ended by itself with {worker.exit_code}")
                     return
@@ -189,17 +190,18 @@ class Session:
         except StreamFilterError as error:
             self._problems.append(f"topics are left behind: {', '.join(topics)}: {error}")
 
-    @staticmethod
-    def _phase_of(standing: Standing, stop: asyncio.Event, *, is_done: bool) -> str:
-        if is_done or stop.is_set():
-            return "draining"
-        return "running" if standing.decided else "worker is starting"
+    def _show(self, display: Display, producer: PacedProducer, *, phase: str | None) -> Standing:
+        """Show the state now, and return it. `phase` None: as it plays."""
+        standing = self._scoreboard.standing()
+        playing = "running" if standing.decided else "worker is starting"
+        display.show(self._glimpse(producer, standing, phase or playing))
+        return standing
 
     def _first_forwarded_s(self) -> float | None:
         at_s = self._follower.first_at_s
         return None if at_s is None else at_s - self._began_s
 
-    def _glimpse(self, producer: PacedProducer, standing: Standing) -> Glimpse:
+    def _glimpse(self, producer: PacedProducer, standing: Standing, phase: str) -> Glimpse:
         now_s = time.monotonic()
         self._paces.append((now_s, standing.produced, standing.decided))
         while now_s - self._paces[0][0] > _RATE_WINDOW_S:
@@ -212,7 +214,7 @@ class Session:
             kind = self._scoreboard.kind_at(forwarded.source.partition, forwarded.source.offset)
             last.append((forwarded, kind[1] if kind else None))
         return Glimpse(
-            phase=self._phase,
+            phase=phase,
             scenario=producer.scenario.name,
             at_s=producer.at_s,
             duration_s=self._options.seconds,

@@ -16,7 +16,6 @@ from stream_filter.formats.json_decoder import JsonDecoder
 from stream_filter.formats.line_decoder import LineDecoder
 from stream_filter.gate.ports import Texts
 
-
 _REMEMBERED_TEXTS = 20_000
 """Canonical texts kept by a reader: some 10 MB of log lines."""
 
@@ -40,9 +39,7 @@ class ColumnTextReader:
     def read(self, values: Sequence[bytes | None]) -> Texts:
         present = [value for value in values if value is not None]
         decoded = self._decoder.decode(present)
-        canonical = canonical_column(
-            self._join(decoded.columns), remembered=self._remembered
-        )
+        canonical = canonical_column(self._join(decoded.columns), remembered=self._remembered)
         codes = canonical.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
         distinct = canonical.dictionary.to_pylist()
         causes = decoded.causes

@@ -77,10 +77,17 @@ class DataPlane:
         backoff_s = _BACKOFF_S[0]
         with ThreadPoolExecutor(self._config.threads, thread_name_prefix="gate") as executor:
             while not self._stopping.is_set():
-                membership = _Membership(self, executor)
+                membership = _Membership(
+                    self._config,
+                    connection=self._connection,
+                    gate=self._gate,
+                    size_limits=self._size_limits,
+                    observer=self._observer,
+                    executor=executor,
+                )
                 began = asyncio.get_running_loop().time()
                 try:
-                    await membership.run()
+                    await membership.run(self._stopping)
                 except StreamFilterError as error:
                     if not error.retriable:
                         raise
@@ -96,20 +103,34 @@ class DataPlane:
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """One life of the consumer, from joining the group to leaving it."""
 
-    def __init__(self, plane: DataPlane, executor: ThreadPoolExecutor) -> None:
-        self._plane = plane
-        self._config = plane._config
+    def __init__(
+        self,
+        config: PlaneConfig,
+        *,
+        connection: Connection,
+        gate: Gate,
+        size_limits: dict[str, int],
+        observer: Observer,
+        executor: ThreadPoolExecutor,
+    ) -> None:
+        self._config = config
+        self._connection = connection
+        self._gate = gate
+        self._size_limits = size_limits
+        self._observer = observer
         self._executor = executor
         self._loops: dict[TopicPartition, tuple[PartitionLoop, asyncio.Task[None]]] = {}
+        self._max_batch_bytes = min([MAX_BATCH_BYTES, *size_limits.values()])
         self._budget = ByteBudget(self._config.max_in_flight_bytes)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._producer: AIOKafkaProducer | None = None
         self._consumer = AIOKafkaConsumer(
-            **plane._connection.client_options(),
+            **connection.client_options(),
             group_id=self._config.group,
             group_instance_id=self._config.group_instance_id,
             enable_auto_commit=False,
-            auto_offset_reset=self._config.loop.start_at,
+            # Where to begin is the loop's to say; what is lost to retention is skipped, no more.
+            auto_offset_reset="earliest",
             isolation_level=self._config.isolation_level,
             session_timeout_ms=self._config.session_timeout_ms,
             heartbeat_interval_ms=max(500, self._config.session_timeout_ms // 5),
@@ -119,16 +140,16 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             metadata_max_age_ms=30_000,
         )
 
-    async def run(self) -> None:
-        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._plane._stopping.wait())
+    async def run(self, stop_asked: asyncio.Event) -> None:
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(stop_asked.wait())
         try:
             with translated(f"joining the group {self._config.group}"):
                 if self._config.delivery is Delivery.AT_LEAST_ONCE:
                     self._producer = AIOKafkaProducer(
-                        **self._plane._connection.client_options(),
+                        **self._connection.client_options(),
                         acks="all",
                         compression_type=self._config.compression,
-                        max_batch_size=MAX_BATCH_BYTES,
+                        max_batch_size=self._max_batch_bytes,
                         linger_ms=0,
                     )
                     await self._producer.start()
@@ -160,18 +181,18 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         assigned = list(assigned)
-        self._plane._observer.group_joined(len(assigned))
+        self._observer.group_joined(len(assigned))
         for source in assigned:
             loop = PartitionLoop(
                 source,
                 config=self._config.loop,
                 consumer=self._consumer,
                 make_unit=self._make_unit,
-                gate=self._plane._gate,
+                gate=self._gate,
                 executor=self._executor,
                 budget=self._budget,
-                size_limits=self._plane._size_limits,
-                observer=self._plane._observer,
+                size_limits=self._size_limits,
+                observer=self._observer,
             )
             task = asyncio.create_task(loop.run(), name=f"{source.topic}/{source.partition}")
             task.add_done_callback(self._loop_ended)
@@ -187,11 +208,12 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             )
         return ExactlyOnce(
             source,
-            connection=self._plane._connection,
+            connection=self._connection,
             group=self._config.group,
             ledger_topic=self._config.ledger_topic,
             compression=self._config.compression,
             transaction_timeout_ms=self._config.transaction_timeout_ms,
+            max_batch_bytes=self._max_batch_bytes,
         )
 
     def _loop_ended(self, task: "asyncio.Task[None]") -> None:
@@ -214,4 +236,4 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for source, _, task in released:
-            self._plane._observer.partition_released(*source, clean=task not in late)
+            self._observer.partition_released(*source, clean=task not in late)

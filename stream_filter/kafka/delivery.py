@@ -6,7 +6,7 @@ from enum import StrEnum
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnknownError
 
-from stream_filter.core.errors import BrokerError, ConfigError
+from stream_filter.core.errors import BrokerError, ConfigError, FencedError
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.errors import translate
 
@@ -54,6 +54,8 @@ async def _transactions_obstacle(connection: Connection, group: str) -> str | No
         return f"the broker gave no producer id within {_PROBE_S:.0f} s"
     except KafkaError as error:
         translated = translate(error, f"asking {connection.bootstrap} for a producer id")
+        if isinstance(translated, FencedError):
+            return None  # another worker asked at the same time, and was given an id
         if isinstance(translated, BrokerError) and translated.retriable:
             raise translated from error
         return str(translated)

@@ -72,6 +72,7 @@ class PartitionLoop:
         self._observer = observer
         self._stopping = asyncio.Event()
         self._tally = DeadLetterTally()
+        self._committed_tally = self._tally
         self._max_records = config.batch_records
 
     async def run(self) -> None:
@@ -101,6 +102,7 @@ class PartitionLoop:
         try:
             await unit.open()
             at = await self._start_position()
+            self._tally = self._committed_tally
             self._observer.partition_assigned(self._source.topic, self._source.partition, at)
             while not self._stopping.is_set():
                 polled = await self._poll(at)
@@ -116,13 +118,13 @@ class PartitionLoop:
                 except BaseException:
                     await self._budget.release(polled.size_bytes)
                     raise
-                delivering = asyncio.create_task(self._deliver(unit, outcome, polled))
+                delivering = asyncio.create_task(self._deliver(unit, outcome, polled, self._tally))
                 at = polled.next_offset
             if delivering is not None:
                 await delivering
         finally:
-            if delivering is not None and not delivering.done():
-                delivering.cancel()
+            if delivering is not None:
+                delivering.cancel()  # does nothing where it is done
                 await asyncio.gather(delivering, return_exceptions=True)
             await unit.close()
 
@@ -213,10 +215,13 @@ class PartitionLoop:
         else:
             self._max_records = min(self._config.batch_records, 2 * self._max_records)
 
-    async def _deliver(self, unit: UnitOfWork, outcome: Outcome, polled: _Polled) -> None:
+    async def _deliver(
+        self, unit: UnitOfWork, outcome: Outcome, polled: _Polled, tally: DeadLetterTally
+    ) -> None:
         began = perf_counter()
         try:
             await unit.deliver(outcome, polled.next_offset)
+            self._committed_tally = tally
         finally:
             await self._budget.release(polled.size_bytes)
         self._observer.batch_committed(

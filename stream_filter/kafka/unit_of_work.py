@@ -23,6 +23,7 @@ from stream_filter.kafka.errors import translated
 
 _CLOSE_S = 10.0
 MAX_BATCH_BYTES = 512 * 1024
+"""Of one batch of records sent; less where a target topic takes less."""
 
 
 class UnitOfWork(Protocol):
@@ -117,6 +118,7 @@ class ExactlyOnce:
         ledger_topic: str,
         compression: str | None,
         transaction_timeout_ms: int,
+        max_batch_bytes: int,
     ) -> None:
         self._source = source
         self._group = group
@@ -125,7 +127,7 @@ class ExactlyOnce:
             transactional_id=f"{group}-{source.topic}-{source.partition}",
             transaction_timeout_ms=transaction_timeout_ms,
             compression_type=compression,
-            max_batch_size=MAX_BATCH_BYTES,
+            max_batch_size=max_batch_bytes,
             linger_ms=0,
         )
         self._writer = Writer(self._producer, ledger_topic=ledger_topic)

@@ -34,11 +34,12 @@ class ModelPack:
         return data
 
     def is_intact(self) -> bool:
-        """Cheap: the manifest is still there and unchanged. Does not read the other files."""
+        """Cheap: the manifest is unchanged and every other file is there. Reads none of them."""
         try:
-            return (self.folder / MANIFEST_NAME).read_bytes() == self.manifest_bytes
+            unchanged = (self.folder / MANIFEST_NAME).read_bytes() == self.manifest_bytes
         except OSError:
             return False
+        return unchanged and all((self.folder / name).is_file() for name in self.manifest.files)
 
 
 def load_pack(folder: Path) -> ModelPack:

@@ -16,7 +16,9 @@ from stream_filter.models.pack import load_pack
 class PackWatcher(Protocol):
     """Told what becomes of a pack. Returns at once."""
 
-    def pack_loaded(self, pack: str, model_id: str) -> None: ...
+    def pack_loaded(self, pack: str, model_id: str) -> None:
+        """The pack is in force, and on disk as it was loaded."""
+        ...
 
     def pack_failed(self, pack: str, cause: str, retry_in_s: float) -> None: ...
 
@@ -103,12 +105,18 @@ class StandbyScorer:
         self._watcher.pack_failed(self._folder.name, problem, self._retry_s)
 
     def inspect(self) -> None:
-        """Look whether the pack in force is still on disk; call it every few seconds."""
+        """Look whether the pack is on disk, load it if it was not. For every few seconds."""
+        if not self.is_ready:
+            try:
+                self.load()
+            except ScorerError:
+                pass  # told to the watcher; the next look tries again
+            return
         with self._lock:
-            if self._scorer is None:
-                return
-            intact = self._is_intact()
-            if self._was_intact and not intact:
+            scorer, intact = self._scorer, self._is_intact()
+            if scorer is not None and intact and not self._was_intact:
+                self._watcher.pack_loaded(self._folder.name, scorer.model_id)
+            elif scorer is not None and self._was_intact and not intact:
                 self._watcher.pack_vanished(
                     self._folder.name,
                     f"{self._folder} is gone or changed: scores go on from memory, but a restart "

@@ -21,12 +21,15 @@ topics:
     raw: {drop_below: 0.2, keep_above: 0.8}
 """
 AND = GOOD + "    "
-TWO = GOOD + """\
+TWO = (
+    GOOD
+    + """\
   b:
     text: "{m}"
     model: {pack: triage-starter, id: 0123456789abcdef}
     raw: {drop_below: 0.2, keep_above: 0.8}
 """
+)
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n"
     for old, new in zip("abcdefgh", "bcdefghi", strict=True)

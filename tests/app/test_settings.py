@@ -83,7 +83,10 @@ def test_refusals_show_no_secret(
     [
         ("grup: x", "grup: unknown key: did you mean group?"),
         ("group: ''", "group: string should have at least 1"),
-        ("delivery: exactly", "delivery: input should be 'auto', 'exactly_once' or 'at_least_once'"),
+        (
+            "delivery: exactly",
+            "delivery: input should be 'auto', 'exactly_once' or 'at_least_once'",
+        ),
         ("web: {port: 99999}", "web.port: input should be less than or equal to 65535"),
         ("web: 8080", "web: expected keys and values, not 8080"),
         ("batch_records: many", "batch_records: input should be a valid integer"),

@@ -74,6 +74,17 @@ class Load:
         self._stopping.set()
 
 
+async def command(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run a command of stream-filter."""
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "stream_filter", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 async def committed_total(bootstrap: str) -> int | None:
     """Sum of the group's committed offsets; None while the broker does not answer."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
@@ -158,12 +169,18 @@ async def test_nothing_is_lost_whatever_is_killed(
     print(f"\nchaos {delivery}: CHAOS_SEED={seed} CHAOS_SCALE={scale}", flush=True)
     chance = random.Random(seed)
     policy, settings = write_files(tmp_path, broker.bootstrap, delivery)
-    subprocess.run(
-        [sys.executable, "-m", "stream_filter", "topics", "create", "--policy", policy]
-        + ["--settings", settings, "--with-sources", "--partitions", str(PARTITIONS)],
-        check=True,
-        capture_output=True,
+    created = await command(
+        "topics",
+        "create",
+        "--policy",
+        policy,
+        "--settings",
+        settings,
+        "--with-sources",
+        "--partitions",
+        PARTITIONS,
     )
+    assert created.returncode == 0, created.stderr
     workers = [
         WorkerProcess(policy=policy, settings=settings, log_file=tmp_path / f"worker-{n}.log")
         for n in range(3)
@@ -213,12 +230,8 @@ async def test_nothing_is_lost_whatever_is_killed(
             if worker.is_running:
                 worker.kill()
     await assert_conserved(broker.bootstrap, delivery)
-    verified = subprocess.run(
-        [sys.executable, "-m", "stream_filter", "ledger", "verify", "--topic", "chaos.logs"]
-        + ["--settings", settings, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
+    verified = await command(
+        "ledger", "verify", "--topic", "chaos.logs", "--settings", settings, "--json"
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
 

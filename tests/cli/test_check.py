@@ -22,7 +22,7 @@ BROKEN = [
     ("raw:", "forward_to: payments.logs\n    raw:", 3, "would feed itself"),
     ("raw:", "budget: {per_minute: 3}\n    raw:", 6, "budget: not supported by this version yet"),
     ("triage-starter", "a/b", 3, "is not a pack's folder name"),
-    ("topics:", "topics: [", 7, "not YAML"),
+    ("topics:", "topics: [", 4, "not YAML"),
     ("raw:", "model: again\n    raw:", 6, "model: stands here twice"),
 ]
 

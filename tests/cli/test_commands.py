@@ -86,7 +86,8 @@ def test_missing_files(invoke: Invoke, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize(
-    "arguments", [["topics", "create", "--policy"], ["ledger", "verify", "--topic", "t", "--policy"]]
+    "arguments",
+    [["topics", "create", "--policy"], ["ledger", "verify", "--topic", "t", "--policy"]],
 )
 def test_unreachable_broker(
     invoke: Invoke, policy: Path, arguments: list[str], as_json: bool

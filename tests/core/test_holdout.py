@@ -107,7 +107,12 @@ def test_partitions_topics_and_keys_draw_apart() -> None:
     offsets = np.arange(50_000, dtype=np.int64)
     draws = [
         held_out(offsets, topic=topic, partition=partition, probability=0.5, key=key)
-        for topic, partition, key in (("t", 0, b"k"), ("t", 1, b"k"), ("u", 0, b"k"), ("t", 0, b"l"))
+        for topic, partition, key in (
+            ("t", 0, b"k"),
+            ("t", 1, b"k"),
+            ("u", 0, b"k"),
+            ("t", 0, b"l"),
+        )
     ]
     for one in range(4):
         for other in range(one):

@@ -146,5 +146,7 @@ def test_star_leaves_own_topics(topic: str) -> None:
 
 def test_targets() -> None:
     """The targets are the topics that rules forward to, once each."""
-    policy = Policy(topics=(BASE, replace(BASE, topic="b"), replace(BASE, topic="c", forward_to="d")))
+    policy = Policy(
+        topics=(BASE, replace(BASE, topic="b"), replace(BASE, topic="c", forward_to="d"))
+    )
     assert policy.targets == {"llm.analysis", "d"}

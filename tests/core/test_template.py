@@ -18,7 +18,9 @@ STEPS = st.one_of(
 @st.composite
 def paths(draw: st.DrawFn) -> tuple[str, FieldPath]:
     """A path as it is written, and its steps."""
-    first = draw(st.one_of(PLAIN_KEYS.map(lambda k: (k, k)), ODD_KEYS.map(lambda k: (f'["{k}"]', k))))
+    first = draw(
+        st.one_of(PLAIN_KEYS.map(lambda k: (k, k)), ODD_KEYS.map(lambda k: (f'["{k}"]', k)))
+    )
     written, steps = [first[0]], [first[1]]
     for source, step in draw(st.lists(STEPS, max_size=5)):
         written.append(source)
@@ -100,7 +102,10 @@ def test_extract(path: FieldPath, expected: object) -> None:
     assert extract({"a": {"b": [1, {"c": "x"}]}}, path) == expected
 
 
-@given(st.recursive(st.none() | st.text(max_size=4), lambda inner: st.lists(inner, max_size=3)), paths())
+@given(
+    st.recursive(st.none() | st.text(max_size=4), lambda inner: st.lists(inner, max_size=3)),
+    paths(),
+)
 def test_extract_never_raises(document: object, path: tuple[str, FieldPath]) -> None:
     """Whatever the document is, a path reads something or None."""
     extract(document, path[1])

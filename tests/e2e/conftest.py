@@ -74,8 +74,13 @@ class GateUnderTest:
             )
         )
         made = self.run(
-            "topics", "create", "--policy", self.policy_file, "--with-sources",
-            "--partitions", partitions,
+            "topics",
+            "create",
+            "--policy",
+            self.policy_file,
+            "--with-sources",
+            "--partitions",
+            partitions,
         )
         assert made.returncode == 0, made.stderr
 
@@ -124,9 +129,7 @@ class GateUnderTest:
         records = sum(p["records"] for p in finding["partitions"].values())
         if not records:
             return []
-        tapped = self.run(
-            "tap", self.topic(name), "--from-beginning", "--limit", records, "--json"
-        )
+        tapped = self.run("tap", self.topic(name), "--from-beginning", "--limit", records, "--json")
         return [orjson.loads(line) for line in tapped.stdout.splitlines()]
 
     def verify(self, name: str) -> "subprocess.CompletedProcess[str]":

@@ -15,7 +15,11 @@ HOSTILE: dict[str, tuple[bytes | None, str, str]] = {
     "JSON null": (b"null", "dead_letter", "undecodable"),
     "empty": (b"", "dead_letter", "undecodable"),
     "binary": (bytes(range(256)), "dead_letter", "undecodable"),
-    "nested": (b'{"message":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "dead_letter", "undecodable"),
+    "nested": (
+        b'{"message":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        "dead_letter",
+        "undecodable",
+    ),
     "two documents": (b'{"message":"a"}\n{"message":"b"}', "dead_letter", "undecodable"),
     "NaN": (b'{"message": NaN}', "dead_letter", "undecodable"),
     "tombstone": (None, "forward", "unreadable"),
@@ -47,7 +51,10 @@ async def test_each_hostile_record_has_its_stated_outcome(gate: Any) -> None:
         assert letter.key == name.encode()
         assert letter.value == HOSTILE[name][0], "the payload is untouched"
         assert letter.headers[:4] == (
-            ("odd", b"\x00\xff\xfe"), ("sf-id", b"spoofed"), ("none", None), ("", b""),
+            ("odd", b"\x00\xff\xfe"),
+            ("sf-id", b"spoofed"),
+            ("none", None),
+            ("", b""),
         ), "the headers are untouched, the gate's come after them"
         own = dict(letter.headers)
         assert own["sf-source"].startswith(gate.topic("logs").encode())
@@ -121,7 +128,12 @@ async def test_forwarded_records_keep_what_they_had(gate: Any) -> None:
     gate.worker.wait_ready()
     await gate.send(
         "logs",
-        {"value": FINE, "key": b"k", "headers": [("trace", b"t1")], "timestamp_ms": 1_700_000_000_123},
+        {
+            "value": FINE,
+            "key": b"k",
+            "headers": [("trace", b"t1")],
+            "timestamp_ms": 1_700_000_000_123,
+        },
     )
     (record,) = await gate.read("analysis", 1)
     assert (record.value, record.key, record.timestamp) == (FINE, b"k", 1_700_000_000_123)

@@ -71,7 +71,9 @@ def header(emission: Emission, name: str) -> bytes | None:
     return next((value for key, value in reversed(emission.headers) if key == name), None)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(VALUES, min_size=1, max_size=14), st.data())
 def test_batch_borders_do_not_matter(
     make_gate: MakeGate,
@@ -86,9 +88,7 @@ def test_batch_borders_do_not_matter(
     cuts = [0, *[b for b in borders if b < len(records)], len(records)]
     whole = make_gate().process(batch_of(records), {})
     gate = make_gate()
-    parts = [
-        gate.process(batch_of(records[a:b]), {}) for a, b in zip(cuts, cuts[1:], strict=False)
-    ]
+    parts = [gate.process(batch_of(records[a:b]), {}) for a, b in zip(cuts, cuts[1:], strict=False)]
     assert decisions_by_offset(parts) == decisions_by_offset([whole])
     assert [e for part in parts for e in part.emissions] == list(whole.emissions)
     assert len(decisions_by_offset([whole])) == len(records)
@@ -132,7 +132,13 @@ def test_holdout_and_drops(
 
 def test_forwarded_untouched(make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord) -> None:
     """Payload, key and timestamp go on untouched; the source's headers stay, the gate's come last."""
-    own = [("trace", b"\xff\x00"), ("none", None), ("sf-id", b"forged"), ("trace", b"2"), ("é", b"")]
+    own = [
+        ("trace", b"\xff\x00"),
+        ("none", None),
+        ("sf-id", b"forged"),
+        ("trace", b"2"),
+        ("é", b""),
+    ]
     value = b' {"m": "failure"}\n'
     sent = record(offset=7, value=value, key=b"\x00k", timestamp=-1, headers=own)
     (emission,) = make_gate().process(batch_of([sent]), {}).emissions
@@ -280,9 +286,7 @@ def test_model_that_comes_with_the_batch(
 def test_block(make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord) -> None:
     """The block covers the batch's whole range, also offsets without a record, and its bytes
     read back as the block."""
-    records = [
-        record(offset=o, value=b'{"m":"odd"}', timestamp=t) for o, t in ((12, 50), (17, 30))
-    ]
+    records = [record(offset=o, value=b'{"m":"odd"}', timestamp=t) for o, t in ((12, 50), (17, 30))]
     batch = replace(batch_of(records), first_offset=10, next_offset=20)
     outcome = make_gate().process(batch, {})
     head = outcome.block.header

@@ -19,7 +19,9 @@ VENDOR: list[type[Exception]] = sorted(
     {
         error
         for _, error in inspect.getmembers(kafka, inspect.isclass)
-        if issubclass(error, Exception) and error.__module__.startswith("aiokafka")
+        if issubclass(error, Exception)
+        and error.__module__.startswith("aiokafka")
+        and error is not kafka.BrokerResponseError  # abstract: it has no errno, and cannot print
     },
     key=lambda error: error.__name__,
 )
@@ -107,6 +109,12 @@ def test_network_errors_are_retriable(error: Exception) -> None:
         raise error
     assert caught.value.retriable
     assert len(str(caught.value)) > len("connecting: ")
+
+
+@pytest.mark.parametrize("code", [-1, 3, 10, 29, 47, 85, 999])
+def test_codes_of_responses(code: int) -> None:
+    """A code in a broker's response, also one that aiokafka does not know, is translated."""
+    assert isinstance(translate(kafka.for_code(code)(), "creating"), StreamFilterError)
 
 
 def test_our_own_errors_pass() -> None:

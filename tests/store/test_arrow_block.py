@@ -180,7 +180,7 @@ def test_damaged_bytes(compressed: bool) -> None:
     and never bring the process down."""
     table = pa.ipc.open_stream(CODEC.encode(realistic(60))).read_all()
     sound = CODEC.encode(realistic(60)) if compressed else as_stream(table)
-    rng = random.Random(7)  # noqa: S311  not for secrets
+    rng = random.Random(7)
     refused = 0
     for _ in range(2_000):
         data = bytearray(sound)
