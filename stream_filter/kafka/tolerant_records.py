@@ -66,10 +66,11 @@ class _TolerantBatch:
 class _ReplacingBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka has no types
     """aiokafka's pure Python batch, over a buffer whose slices decode with replacement."""
 
+    _buffer: bytearray
+
     def __iter__(self) -> "Iterator[Any]":
         super().__iter__()
-        buffer: bytearray = self._buffer
-        self._buffer = _Buffer(buffer)
+        self._buffer = _Buffer(self._buffer)
         return self
 
 

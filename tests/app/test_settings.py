@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from stream_filter.app.settings import Settings, load_settings
 from stream_filter.core.errors import ConfigError
@@ -138,7 +139,7 @@ def test_without_a_key(clean_environment: pytest.MonkeyPatch) -> None:
     one, same = load_settings(None, {"group": "a"}), load_settings(None, {"group": "a"})
     assert one.secret_key == same.secret_key != load_settings(None, {"group": "b"}).secret_key
     assert 0 < len(one.secret_key) <= 64
-    long = Settings(**{"key": "k" * 200})
+    long = Settings(key=SecretStr("k" * 200))
     assert len(long.secret_key) <= 64
 
 

@@ -1,6 +1,7 @@
 """Which blocks of a ledger count."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,7 +60,7 @@ def test_at_least_once(steps: list[tuple[str, int]]) -> None:
     batches have, the chain covers every committed offset once, without gap or overlap."""
     worker = lived(steps)
     chain = effective_chain(worker.spans)
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in pairwise(chain):
         assert before.next == after.first
     if worker.spans:
         assert chain[0].first == 0

@@ -49,7 +49,7 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: "-".join(change))
+@pytest.mark.parametrize("change", CHANGES, ids="-".join)
 def test_every_field_changes_the_id(change: dict[str, Any]) -> None:
     """A policy that differs in one field has another id."""
     assert Policy(topics=(replace(BASE, **change),)).policy_id != Policy(topics=(BASE,)).policy_id

@@ -21,7 +21,8 @@ def paths(draw: st.DrawFn) -> tuple[str, FieldPath]:
     first = draw(
         st.one_of(PLAIN_KEYS.map(lambda k: (k, k)), ODD_KEYS.map(lambda k: (f'["{k}"]', k)))
     )
-    written, steps = [first[0]], [first[1]]
+    written: list[str] = [first[0]]
+    steps: list[str | int] = [first[1]]
     for source, step in draw(st.lists(STEPS, max_size=5)):
         written.append(source)
         steps.append(step)

@@ -1,4 +1,4 @@
-"""JSON records: what is read, what each hostile record comes to, and that neighbours never matter."""
+"""JSON records: what each hostile record comes to, and that neighbours never matter."""
 
 import json
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_batch_borders_do_not_matter(
     cuts = [0, *[b for b in borders if b < len(records)], len(records)]
     whole = make_gate().process(batch_of(records), {})
     gate = make_gate()
-    parts = [gate.process(batch_of(records[a:b]), {}) for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [gate.process(batch_of(records[a:b]), {}) for a, b in pairwise(cuts)]
     assert decisions_by_offset(parts) == decisions_by_offset([whole])
     assert [e for part in parts for e in part.emissions] == list(whole.emissions)
     assert len(decisions_by_offset([whole])) == len(records)
@@ -115,7 +116,7 @@ def test_routes(make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord) ->
 def test_holdout_and_drops(
     make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord, rules: TopicPolicy
 ) -> None:
-    """Of 2,000 would-be drops about π are forwarded as holdout, the others discarded; all carry π."""
+    """Of 2,000 would-be drops about π are forwarded as holdout, the others dropped; all carry π."""
     records = [record(offset=i, value=b'{"m":"routine"}') for i in range(2_000)]
     outcome = make_gate().process(batch_of(records), {})
     d = outcome.block.decisions
@@ -131,7 +132,7 @@ def test_holdout_and_drops(
 
 
 def test_forwarded_untouched(make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord) -> None:
-    """Payload, key and timestamp go on untouched; the source's headers stay, the gate's come last."""
+    """Payload, key and timestamp go on untouched; the source's headers come first."""
     own = [
         ("trace", b"\xff\x00"),
         ("none", None),
