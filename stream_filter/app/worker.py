@@ -1,7 +1,9 @@
 """The composition root of a worker: everything is built here, and nowhere looked up."""
 
 import asyncio
+import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,11 +31,13 @@ from stream_filter.web.pages import status_page
 
 _log = structlog.get_logger("stream_filter")
 _INSPECT_PACKS_S = 2.0
+_CLOSING_S = 15.0
+"""To close clients after what is in hand was finished or voided."""
 
 
 async def run_worker(policy: Policy, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises StreamFilterError: why it could not start or go on."""
-    stop_asked = _stop_signal()
+    stop_asked = _stop_signal(settings.stop_timeout_s + _CLOSING_S)
     connection = settings.connection()
     cluster = await _await_cluster(policy, settings, stop_asked)
     if cluster is None:
@@ -201,11 +205,26 @@ async def _inspect_packs(scorers: dict[str, StandbyScorer]) -> None:
             await asyncio.to_thread(scorer.inspect)
 
 
-def _stop_signal() -> asyncio.Event:
+def _stop_signal(within_s: float) -> asyncio.Event:
+    """Set on SIGTERM and SIGINT. A process that then does not end in time, because a client
+    waits for a broker that is gone, is ended: its unfinished unit of work is void either way."""
     asked = asyncio.Event()
+
+    def ask() -> None:
+        if not asked.is_set():
+            asked.set()
+            deadline = threading.Timer(within_s, _give_up, (within_s,))
+            deadline.daemon = True
+            deadline.start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        asyncio.get_running_loop().add_signal_handler(number, ask)
     return asked
+
+
+def _give_up(after_s: float) -> None:
+    _log.error("worker.stop_overdue", after_s=after_s, effect="ended; restarts where it committed")
+    os._exit(1)
 
 
 def _page(checks: Mapping[str, bool], facts: Mapping[str, object]) -> Page:

@@ -1,6 +1,7 @@
 """Which delivery guarantee the broker can give."""
 
 import asyncio
+import logging
 from enum import StrEnum
 
 from aiokafka import AIOKafkaProducer
@@ -40,6 +41,9 @@ async def choose_delivery(wanted: str, connection: Connection, group: str) -> tu
 
 
 async def _transactions_obstacle(connection: Connection, group: str) -> str | None:
+    sender_log = logging.getLogger("aiokafka.producer.sender")
+    level = sender_log.level
+    sender_log.setLevel(logging.CRITICAL)  # a broker that cannot is an answer here, no error
     producer = AIOKafkaProducer(
         **connection.client_options(), transactional_id=f"{group}-probe", linger_ms=0
     )
@@ -61,4 +65,5 @@ async def _transactions_obstacle(connection: Connection, group: str) -> str | No
         return str(translated)
     finally:
         await producer.stop()
+        sender_log.setLevel(level)
     return None

@@ -21,7 +21,7 @@ from stream_filter.gate.batch import Emission, Outcome
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.errors import translated
 
-_CLOSE_S = 10.0
+_CLOSE_S = 5.0
 MAX_BATCH_BYTES = 512 * 1024
 """Of one batch of records sent; less where a target topic takes less."""
 

@@ -149,7 +149,7 @@ def test_broken(write: Write, content: str | bytes, line: int | None, said: str)
     """A broken policy is refused, and one line names file, line, key and what is wrong."""
     path = write(content)
     problems = problems_of(path)
-    (match,) = [p for p in problems if said in p][:1] or [None]
+    match = next((problem for problem in problems if said in problem), None)
     assert match, problems
     if line is not None:
         assert match.startswith(f"{path}:{line}: "), problems

@@ -22,7 +22,7 @@ def test_defaults(clean_environment: pytest.MonkeyPatch) -> None:
 
 
 def test_precedence(write: Write, clean_environment: pytest.MonkeyPatch) -> None:
-    """A flag wins over the environment, the environment over the file, the file over the default."""
+    """A flag wins over the environment, the environment over the file, the file over defaults."""
     path = write("group: from-file\nbootstrap: file:1\nstart_at: latest\n")
     clean_environment.setenv("STREAM_FILTER_GROUP", "from-environment")
     clean_environment.setenv("STREAM_FILTER_BOOTSTRAP", "environment:2")
@@ -123,7 +123,7 @@ def test_addresses(clean_environment: pytest.MonkeyPatch, bootstrap: str) -> Non
 
 
 def test_broken_environment(clean_environment: pytest.MonkeyPatch) -> None:
-    """A variable that should be JSON and is not, or is out of range, is refused without its value."""
+    """A variable that should be JSON and is not, or is out of range, is refused; no value is shown."""
     clean_environment.setenv("STREAM_FILTER_SECURITY", f"{{broken {SECRET}")
     with pytest.raises(ConfigError, match="environment") as caught:
         load_settings(None, {})
@@ -147,4 +147,4 @@ def test_settings_are_frozen(clean_environment: pytest.MonkeyPatch) -> None:
     """Settings do not change once they are read."""
     settings = load_settings(None, {})
     with pytest.raises(ValueError, match="frozen"):
-        settings.group = "other"  # type: ignore[misc]
+        settings.group = "other"
