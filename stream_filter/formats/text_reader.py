@@ -16,8 +16,9 @@ from stream_filter.formats.json_decoder import JsonDecoder
 from stream_filter.formats.line_decoder import LineDecoder
 from stream_filter.gate.ports import Texts
 
-_REMEMBERED_TEXTS = 20_000
-"""Canonical texts kept by a reader: some 10 MB of log lines."""
+_REMEMBERED_TEXTS = 10_000
+_REMEMBERED_CHARS = 1_000
+"""Canonical texts kept by a reader and the longest of them: 20 MB at the worst, 4 of log lines."""
 
 
 def text_reader(rules: TopicPolicy) -> "ColumnTextReader":
@@ -96,7 +97,8 @@ def canonical_column(
         masked = _typed_masks(collapsed.dictionary.take(pa.array(missing, pa.int32())))
         for index, text in zip(missing, masked, strict=True):
             canonical[index] = text
-            remembered[sources[index]] = text
+            if len(sources[index]) <= _REMEMBERED_CHARS:
+                remembered[sources[index]] = text
     # Texts that differed before the typed masks may be equal after them.
     distinct = pa.array(canonical, pa.string()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(

@@ -84,7 +84,7 @@ class Writer:
             record = {
                 "key": emission.key,
                 "value": emission.value,
-                "timestamp": max(emission.timestamp_ms, 0),
+                "timestamp": emission.timestamp_ms,
                 "headers": list(emission.headers),
             }
             if builder.append(**record) is None:

@@ -123,7 +123,7 @@ def test_addresses(clean_environment: pytest.MonkeyPatch, bootstrap: str) -> Non
 
 
 def test_broken_environment(clean_environment: pytest.MonkeyPatch) -> None:
-    """A variable that should be JSON and is not, or is out of range, is refused; no value is shown."""
+    """A variable that is no JSON, or out of range, is refused, and its value is not shown."""
     clean_environment.setenv("STREAM_FILTER_SECURITY", f"{{broken {SECRET}")
     with pytest.raises(ConfigError, match="environment") as caught:
         load_settings(None, {})
