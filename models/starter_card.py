@@ -64,8 +64,8 @@ Tokenizer included, all tokens real.
 - Data: {training.data}. {training.texts:,} texts ({training.important_texts:,} important) of
   {training.templates} templates, SHA-256 `{training.data_sha256}`, seed {training.seed}.
   No log of any real system was used.
-- Calibration: temperature {manifest.calibration.temperature:g}, fitted on held-out and known templates, half each;
-  part of the graph.
+- Calibration: temperature {manifest.calibration.temperature:g}, fitted on held-out and
+  known templates, half each; part of the graph.
 - Quantization: {manifest.graph.quantization}. Ranges do not depend on the batch, so the score of
   a text does not depend on the texts beside it.
 - Libraries: {libraries}.

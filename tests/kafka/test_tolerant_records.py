@@ -36,6 +36,8 @@ def test_ordinary_batches_read_as_before(compression: int) -> None:
     assert records.has_next()
     while records.has_next():
         one = records.next_batch()
-        assert one.next_offset == 2 and not one.is_control_batch and one.validate_crc()
+        assert one.next_offset == 2
+        assert not one.is_control_batch
+        assert one.validate_crc()
         assert [r.value for r in one] == [b"v0", b"v1"]
     assert records.next_batch() is None
