@@ -69,6 +69,7 @@ def contestants() -> tuple[Contestant, ...]:
         _streams_peer("exactly_once_v2"),
         _python_peer("quixstreams", "quixstreams_peer", both),
         _python_peer("faststream_batch", "faststream_batch", both),
+        _python_peer("faststream_undecoded", "faststream_undecoded", both),
         _python_peer("faust_agent", "faust_agent", ("repeating",), max_window_s=_SLOW_WINDOW_S),
         Contestant(
             name="faust_model",

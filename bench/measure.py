@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench.cluster import Cluster
 from bench.process_tree import ProcessTree
+from stream_filter.testing.broker_process import die_with_parent
 
 _SAMPLE_EVERY_S = 0.05
 _MIN_SHARE_OF_SLOPE = 0.5
@@ -74,7 +75,10 @@ class TrialError(RuntimeError):
 def start_logged(
     command: Sequence[str], *, log_file: Path, env: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Start a contestant in a process group of its own, its output in ``log_file``."""
+    """Start a contestant in a process group of its own, its output in ``log_file``.
+
+    On Linux it is killed when the benchmark is.
+    """
     with log_file.open("wb") as log:
         return subprocess.Popen(
             command,
@@ -82,6 +86,7 @@ def start_logged(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, see there
         )
 
 

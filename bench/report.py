@@ -13,7 +13,7 @@ Medians = dict[str, dict[str, dict[str, float]]]
 """By stream, then contestant, then figure."""
 
 _FIGURES = ("pace", "cpu_us", "cpu_us_with_start", "peak_mb", "first_commit_s")
-_PYTHON_RULES = ("quixstreams", "faststream_batch", "faust_agent")
+_PYTHON_RULES = ("quixstreams", "faststream_batch", "faststream_undecoded", "faust_agent")
 _ALO, _EOS = "gate_at_least_once", "gate_exactly_once"
 
 

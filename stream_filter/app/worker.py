@@ -1,6 +1,7 @@
 """The composition root of a worker: everything is built here, and nowhere looked up."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -102,6 +103,7 @@ async def run_worker(policy: Policy, settings: Settings) -> None:
         stop=plane.stop,
     )
     _announce(policy, settings, delivery, why)
+    _relax_garbage_collection()
     inspecting = asyncio.create_task(_inspect_packs(scorers))
     try:
         await _start(app, settings)
@@ -146,6 +148,14 @@ def plane_config(policy: Policy, settings: Settings, delivery: Delivery) -> Plan
             start_at=settings.start_at,
         ),
     )
+
+
+def _relax_garbage_collection() -> None:
+    """Records are freed by reference counts; the collector would look through tens of thousands
+    of them many times a second and find nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
 
 
 def _scorers(

@@ -7,6 +7,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 import orjson
+import uvloop
 
 from stream_filter.core.errors import ConfigError, StreamFilterError
 
@@ -62,7 +63,8 @@ def runs(command: Callable[P, Awaitable[R]]) -> Callable[P, R]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return asyncio.run(_awaited(command(*args, **kwargs)))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_awaited(command(*args, **kwargs)))
         except StreamFilterError as error:
             fail(error, as_json=bool(kwargs.get("as_json")))
         except KeyboardInterrupt:

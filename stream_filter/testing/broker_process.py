@@ -51,7 +51,7 @@ class BrokerProcess:
                 stderr=subprocess.STDOUT,
                 env=None if env is None else dict(env),
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, see there
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, see there
             )
         atexit.register(self.kill)
 
@@ -130,7 +130,7 @@ def answers_metadata(port: int, *, timeout_s: float = 2.0) -> bool:
     return bool(brokers > 0)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """What asks the kernel, between fork and exec, to kill the child when its parent dies.
 
     None where it cannot: elsewhere than on Linux, or outside the main thread, since the kernel

@@ -138,7 +138,13 @@ def broker(tmp_path: Path) -> Iterator[KafkaBroker]:
     home = kafka_home()
     if home is None:
         pytest.skip("kills its own broker: set KAFKA_HOME")
-    broker = KafkaBroker(home, tmp_path / "kafka", {"group.min.session.timeout.ms": "1000"})
+    # A combined node may forget a committed transaction's markers when it is killed.
+    broker = KafkaBroker(
+        home,
+        tmp_path / "kafka",
+        {"group.min.session.timeout.ms": "1000"},
+        has_own_controller=True,
+    )
     broker.start()
     yield broker
     broker.stop()
