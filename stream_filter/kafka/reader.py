@@ -13,7 +13,7 @@ from stream_filter.kafka.errors import translated
 from stream_filter.kafka.topics import TopicAdmin
 
 _POLL_S = 0.5
-_WATERMARK_POLLS = 30
+_WATERMARK_POLLS = 4
 
 
 class TopicReader:

@@ -30,6 +30,7 @@ class GateUnderTest:
     prefix: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
     model_dir: Path = REPO / "models"
     settings_lines: list[str] = field(default_factory=list)
+    records: dict[str, int] = field(default_factory=dict)
     worker: WorkerProcess = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +68,7 @@ class GateUnderTest:
                     f"dead_letter_topic: {self.topic('dead')}",
                     f"model_dir: {self.model_dir}",
                     "key: test",
+                    "session_timeout_ms: 6000",
                     "model_threads: 1",
                     "log: {format: json}",
                     *self.settings_lines,
@@ -124,12 +126,10 @@ class GateUnderTest:
             await consumer.stop()
 
     def decisions(self, name: str) -> list[dict[str, Any]]:
-        """What `tap` shows of a topic, from the beginning, once `verify` finds nothing pending."""
-        finding = orjson.loads(self.verify(name).stdout)
-        records = sum(p["records"] for p in finding["partitions"].values())
-        if not records:
-            return []
-        tapped = self.run("tap", self.topic(name), "--from-beginning", "--limit", records, "--json")
+        """What `tap` shows of a topic, from the beginning, once `settled`."""
+        tapped = self.run(
+            "tap", self.topic(name), "--from-beginning", "--limit", self.records[name], "--json"
+        )
         return [orjson.loads(line) for line in tapped.stdout.splitlines()]
 
     def verify(self, name: str) -> "subprocess.CompletedProcess[str]":
@@ -147,6 +147,7 @@ class GateUnderTest:
                 targets = set(load_policy(self.policy_file).targets)
                 finding = await verify_with(settings, self.topic(name), targets)
                 if sum(p.records for p in finding.partitions.values()) >= records:
+                    self.records[name] = records
                     return
                 await asyncio.sleep(0.3)
 
