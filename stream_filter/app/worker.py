@@ -198,9 +198,9 @@ async def _await_cluster(
             continue
 
 
-async def _start(app: object, settings: Settings) -> None:
+async def _start(app: Any, settings: Settings) -> None:
     try:
-        await app.start()  # type: ignore[attr-defined]
+        await app.start()
     except OSError as error:
         raise ConfigError(
             f"settings: web: cannot listen on {settings.web.host}:{settings.web.port}: "

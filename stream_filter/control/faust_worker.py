@@ -85,7 +85,7 @@ def faust_app(
 
 def _serve(app: faust.App, path: str, page: Callable[[], Page]) -> None:
     @app.page(path, name=f"page{path}")
-    class PageView(View):  # type: ignore[misc]
+    class PageView(View):  # type: ignore[misc]  # Faust has no types
         async def get(self, request: Request) -> Response:
             answer = page()
             return self.bytes(answer.body, content_type=answer.content_type, status=answer.status)

@@ -12,7 +12,7 @@ from stream_filter.core.errors import ScorerError
 from stream_filter.gate.ports import Scorer
 
 ENTRY_BYTES = 250
-"""Measured size of one entry, key and bookkeeping included (bench/micro.py says how)."""
+"""Taken for one entry: key, score and the table's bookkeeping, rounded up; not measured."""
 
 
 def text_digest(text: str) -> bytes:
