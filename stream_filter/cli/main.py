@@ -11,7 +11,7 @@ from stream_filter.cli.ledger import ledger
 from stream_filter.cli.run import run
 from stream_filter.cli.tap import tap
 from stream_filter.cli.topics import topics
-from stream_filter.kafka.tolerant_records import tolerate_header_names
+from stream_filter.kafka.fetched_records import install_record_reading
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -32,7 +32,7 @@ def main() -> None:
 
     Exit codes: 0 fine, 1 a check or a run failed, 2 usage or configuration.
     """
-    tolerate_header_names()
+    install_record_reading()
     # What aiokafka logs, our own errors say in one line; `run` sends it to its log.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import pyarrow as pa
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedFields:
     """A batch of n values as columns."""
 
-    columns: tuple[pa.StringArray, ...]
-    """One column of length n for each field asked for; null where a record has no such field."""
+    columns: tuple[list[Any], ...]
+    """One column of length n for each field asked for: values as JSON has them, None where a
+    record has no such field."""
     causes: dict[int, str]
-    """Why a record cannot be decoded, by its index; its fields are null."""
+    """Why a record cannot be decoded, by its index; its fields are None."""
 
 
 class Decoder(Protocol):

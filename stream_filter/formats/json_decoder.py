@@ -7,8 +7,6 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-import orjson
-import pyarrow as pa
 
 from stream_filter.core.template import FieldPath, extract
 from stream_filter.formats.decoder import DecodedFields
@@ -39,7 +37,7 @@ class JsonDecoder:
         if rows is None:
             rows = [self._decode_one(index, value, causes) for index, value in enumerate(values)]
             getters = self._getters
-        columns = tuple(_string_column(list(map(get, rows))) for get in getters)
+        columns = tuple(list(map(get, rows)) for get in getters)
         return DecodedFields(columns=columns, causes=causes)
 
     def _decode_at_once(self, values: Sequence[bytes]) -> list[Any] | None:
@@ -196,29 +194,3 @@ def _either(path: FieldPath, typed: _Getter) -> _Getter:
         return row[path] if type(row) is _Extracted else typed(row)
 
     return get
-
-
-def _string_column(values: list[Any]) -> pa.StringArray:
-    try:
-        return pa.array(values, pa.string())
-    except (pa.ArrowException, TypeError, UnicodeError):
-        return pa.array([_as_text(value) for value in values], pa.string())
-
-
-def _as_text(value: object) -> str | None:
-    """A field's text: strings as they are, everything else as compact JSON; None for what nests
-    so deeply that it cannot be written again."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        # A lone surrogate (an escape like \ud800) has no UTF-8 form.
-        return value.encode("utf-8", "replace").decode("utf-8")
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        pass
-    try:
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    except (RecursionError, ValueError):  # ValueError: more digits than Python writes
-        return None
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from stream_filter.formats.decoder import DecodedFields
 
 
@@ -12,8 +10,5 @@ class LineDecoder:
     is still worth reading, so nothing is ever undecodable here."""
 
     def decode(self, values: Sequence[bytes]) -> DecodedFields:
-        try:
-            column = pa.array(values, pa.binary()).cast(pa.string())
-        except pa.ArrowInvalid:
-            column = pa.array([value.decode("utf-8", "replace") for value in values], pa.string())
-        return DecodedFields(columns=(column,), causes={})
+        lines = [value.decode("utf-8", "replace") for value in values]
+        return DecodedFields(columns=(lines,), causes={})

@@ -1,12 +1,16 @@
 """Canonical texts of a batch: join the fields, mask the column, keep the distinct texts."""
 
+import json
 from collections.abc import Sequence
-from typing import Protocol
+from itertools import repeat
+from typing import Any, Protocol
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from cachebox import LRUCache
+from numpy.typing import NDArray
 
 from stream_filter.core.canonical import COLLAPSE, TEXT_LIMIT_CHARS, TYPED
 from stream_filter.core.policy import Format, TopicPolicy
@@ -16,9 +20,10 @@ from stream_filter.formats.json_decoder import JsonDecoder
 from stream_filter.formats.line_decoder import LineDecoder
 from stream_filter.gate.ports import Texts
 
-_REMEMBERED_TEXTS = 10_000
-_REMEMBERED_CHARS = 1_000
-"""Canonical texts kept by a reader and the longest of them: 20 MB at the worst, 4 of log lines."""
+_REMEMBERED_TEXTS = 20_000
+_REMEMBERED_BYTES = 1_000
+"""Texts kept by a reader and the longest of them: 40 MB at the worst, 8 of log lines."""
+_DIGITS_TO_0 = bytes.maketrans(b"0123456789", b"0000000000")
 
 
 def text_reader(rules: TopicPolicy) -> "ColumnTextReader":
@@ -30,19 +35,21 @@ def text_reader(rules: TopicPolicy) -> "ColumnTextReader":
 
 
 class ColumnTextReader:
-    """The `TextReader` port on Arrow columns: text by text equal to `core.canonical`."""
+    """The `TextReader` port, a column at a time: text by text equal to `core.canonical`.
+
+    Few calls that each take the whole batch, and none that gives up the interpreter's lock in
+    between: another thread could keep it for milliseconds.
+    """
 
     def __init__(self, decoder: Decoder, *, template: TextTemplate | None) -> None:
         self._decoder = decoder
-        self._remembered: LRUCache[str, str] = LRUCache(_REMEMBERED_TEXTS)
+        self._remembered: LRUCache[bytes, str] = LRUCache(_REMEMBERED_TEXTS)
         self._literals = template.literals if template else ("", "")
 
     def read(self, values: Sequence[bytes | None]) -> Texts:
         present = [value for value in values if value is not None]
         decoded = self._decoder.decode(present)
-        canonical = canonical_column(self._join(decoded.columns), remembered=self._remembered)
-        codes = canonical.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-        distinct = canonical.dictionary.to_pylist()
+        distinct, codes = canonical_texts(self._join(decoded.columns), self._remembered)
         causes = decoded.causes
         if len(present) < len(values):
             at = np.array([i for i, value in enumerate(values) if value is not None], np.int64)
@@ -51,73 +58,99 @@ class ColumnTextReader:
             spread[at] = codes
             codes = spread
         if causes:
-            codes = codes.copy()
             codes[list(causes)] = -1
-        if "" in distinct:
-            # There is nothing to read in it, and nothing for the model to score.
-            empty = distinct.index("")
-            del distinct[empty]
-            codes = np.where(codes == empty, np.int32(-1), codes - (codes > empty))
         return Texts(distinct=distinct, codes=codes, causes=causes)
 
-    def _join(self, columns: Sequence[pa.StringArray]) -> pa.StringArray:
-        if len(columns) == 1 and self._literals == ("", ""):
-            return pc.fill_null(columns[0], "")
-        pieces: list[pa.StringArray | pa.StringScalar] = [pa.scalar(self._literals[0])]
+    def _join(self, columns: Sequence[list[Any]]) -> list[str]:
+        try:
+            return self._joined(columns)
+        except TypeError:  # not all are strings
+            return self._joined([list(map(field_text, column)) for column in columns])
+
+    def _joined(self, columns: Sequence[list[Any]]) -> list[str]:
+        pieces: list[Any] = [repeat(self._literals[0])]
         for column, literal in zip(columns, self._literals[1:], strict=True):
-            pieces += [_head(column), pa.scalar(literal)]
-        return pc.binary_join_element_wise(
-            *pieces, pa.scalar(""), null_handling="replace", null_replacement=""
-        )
+            pieces += [column, repeat(literal)]
+        return list(map("".join, zip(*pieces, strict=False)))
 
 
 class Remembered(Protocol):
-    """A bounded mapping from collapsed to canonical texts."""
+    """A bounded mapping to canonical texts, from texts whose digits are all 0."""
 
-    def get(self, key: str, /) -> str | None: ...
-    def __setitem__(self, key: str, value: str, /) -> None: ...
+    def get(self, key: bytes, /) -> str | None: ...
+    def __setitem__(self, key: bytes, value: str, /) -> None: ...
 
 
-def canonical_column(
-    texts: pa.StringArray, *, remembered: Remembered | None = None
-) -> pa.DictionaryArray:
-    """The canonical texts of a column, as dictionary indices into the distinct ones.
+def canonical_texts(
+    texts: Sequence[str], remembered: Remembered
+) -> tuple[list[str], NDArray[np.int32]]:
+    """The distinct canonical texts of n texts, and for each text its index in them, shape (n,);
+    -1 where nothing is left to read.
 
-    `remembered` maps collapsed texts to canonical ones: a stream that repeats runs the typed
-    masks once a text, not once a batch.
+    `remembered` is read and filled: a stream that repeats runs the masks once a text, not once a
+    batch. A mask set sees digits only as runs (`COLLAPSE`), so all of them may be made equal
+    first: one pass over the batch's bytes, after which most variants of a line are the same.
     """
-    collapsed = pc.replace_substring_regex(
-        _head(texts), pattern=COLLAPSE.pattern, replacement=COLLAPSE.replacement
-    ).dictionary_encode()
-    remembered = {} if remembered is None else remembered
-    sources: list[str] = collapsed.dictionary.to_pylist()
-    canonical = [remembered.get(source) for source in sources]
-    missing = [index for index, text in enumerate(canonical) if text is None]
-    if missing:
-        masked = _typed_masks(collapsed.dictionary.take(pa.array(missing, pa.int32())))
-        for index, text in zip(missing, masked, strict=True):
-            canonical[index] = text
-            if len(sources[index]) <= _REMEMBERED_CHARS:
-                remembered[sources[index]] = text
-    # Texts that differed before the typed masks may be equal after them.
-    distinct = pa.array(canonical, pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(
-        distinct.indices.take(collapsed.indices), distinct.dictionary
-    )
+    keys = _with_equal_digits(_heads(texts))
+    by_key: dict[bytes, str | None] = dict.fromkeys(keys)
+    for key in by_key:
+        by_key[key] = remembered.get(key)
+    missing = [key for key, text in by_key.items() if text is None]
+    for key, text in zip(missing, _masked(missing), strict=True):
+        by_key[key] = text
+        if len(key) <= _REMEMBERED_BYTES:
+            remembered[key] = text
+    # Texts that differed before the masks may be equal after them.
+    distinct = dict.fromkeys(text for text in by_key.values() if text)
+    code_of = dict(zip(distinct, range(len(distinct)), strict=True))
+    codes = {key: code_of.get(text or "", -1) for key, text in by_key.items()}
+    at = np.fromiter(map(codes.__getitem__, keys), np.int32, len(keys))
+    return list(code_of), at
 
 
-def _typed_masks(texts: pa.StringArray) -> list[str]:
-    for mask in TYPED:
-        texts = pc.replace_substring_regex(
-            texts, pattern=mask.pattern, replacement=mask.replacement
+def _heads(texts: Sequence[str]) -> Sequence[str]:
+    if max(map(len, texts), default=0) <= TEXT_LIMIT_CHARS:
+        return texts
+    return [text[:TEXT_LIMIT_CHARS] for text in texts]
+
+
+def _with_equal_digits(texts: Sequence[str]) -> list[bytes]:
+    """The texts in UTF-8 with every digit made 0."""
+    if not texts:
+        return []
+    try:
+        keys = "\0".join(texts).encode().translate(_DIGITS_TO_0).split(b"\0")
+        if len(keys) == len(texts):
+            return keys
+    except UnicodeEncodeError:
+        pass  # a lone surrogate (an escape like \ud800) has no UTF-8 form
+    return [text.encode("utf-8", "replace").translate(_DIGITS_TO_0) for text in texts]
+
+
+def _masked(texts: Sequence[bytes]) -> list[str]:
+    if not texts:
+        return []
+    column = pa.array([text.decode() for text in texts], pa.string())
+    for mask in (COLLAPSE, *TYPED):
+        column = pc.replace_substring_regex(
+            column, pattern=mask.pattern, replacement=mask.replacement
         )
-    trimmed: list[str] = pc.utf8_trim(texts, characters=" ").to_pylist()
+    trimmed: list[str] = pc.utf8_trim(column, characters=" ").to_pylist()
     return trimmed
 
 
-def _head(texts: pa.StringArray) -> pa.StringArray:
-    """The first TEXT_LIMIT_CHARS characters of each text."""
-    longest = pc.max(pc.binary_length(texts)).as_py() or 0
-    if longest <= TEXT_LIMIT_CHARS:
-        return texts
-    return pc.utf8_slice_codeunits(texts, 0, TEXT_LIMIT_CHARS)
+def field_text(value: object) -> str:
+    """A field's text: strings as they are, nothing for null, everything else as compact JSON;
+    nothing for what nests so deeply that it cannot be written again."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        pass
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    except (RecursionError, ValueError):  # ValueError: more digits than Python writes
+        return ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from time import perf_counter
 from typing import TypeVar
 
@@ -71,7 +72,7 @@ class Gate:
         started = perf_counter()
         rules = self._config.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
-        texts = self._readers[rules.topic].read([record.value for record in batch.records])
+        texts = self._readers[rules.topic].read(list(map(attrgetter("value"), batch.records)))
         was_read = perf_counter()
 
         cache = self._caches[rules.model]
@@ -82,7 +83,7 @@ class Gate:
         model_id = model_id or cache.model_id
         scored = perf_counter()
 
-        offsets = np.fromiter((r.offset for r in batch.records), np.int64, len(batch.records))
+        offsets = np.fromiter(map(attrgetter("offset"), batch.records), np.int64)
         decisions = self._decide(rules, batch, offsets, texts, by_text)
         oversized = _oversized(batch.records, decisions, size_limits.get(rules.forward_to))
         _dead_letter(decisions, list(oversized))
@@ -141,7 +142,7 @@ class Gate:
         )
 
     def _header(self, batch: RecordBatch, model_id: str) -> BlockHeader:
-        timestamps = [record.timestamp for record in batch.records]
+        timestamps = list(map(attrgetter("timestamp"), batch.records))
         return BlockHeader(
             topic=batch.topic,
             partition=batch.partition,
@@ -241,9 +242,6 @@ def _oversized(
 ) -> dict[int, str]:
     """Why the forwarded records that their target would refuse cannot go there, by their index."""
     if limit is None:
-        return {}
-    largest = max(len(record.value or b"") + len(record.key or b"") for record in records)
-    if largest <= limit // 2 and not any(record.headers for record in records):
         return {}
     causes = {}
     for index in np.flatnonzero(decisions.route == Route.FORWARD).tolist():

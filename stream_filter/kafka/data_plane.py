@@ -16,6 +16,7 @@ from stream_filter.kafka.byte_budget import ByteBudget
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.delivery import Delivery
 from stream_filter.kafka.errors import translate, translated
+from stream_filter.kafka.fetched_records import as_stored
 from stream_filter.kafka.partition_loop import LoopConfig, PartitionLoop
 from stream_filter.kafka.unit_of_work import (
     MAX_BATCH_BYTES,
@@ -137,6 +138,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             rebalance_timeout_ms=int(self._config.stop_timeout_s * 1000) + 15_000,
             max_partition_fetch_bytes=self._config.max_partition_fetch_bytes,
             fetch_max_wait_ms=100,
+            key_deserializer=as_stored,
             metadata_max_age_ms=30_000,
         )
 

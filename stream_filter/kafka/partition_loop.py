@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from time import perf_counter
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_filter.core.dead_letters import DeadLetterLimit, DeadLetterTally
 from stream_filter.core.decision import Reason
@@ -15,6 +17,7 @@ from stream_filter.core.errors import BrokerError, DeadLetterLimitError, StreamF
 from stream_filter.gate.batch import Outcome, RecordBatch
 from stream_filter.gate.gate import Gate
 from stream_filter.gate.observer import Observer
+from stream_filter.gate.ports import Record
 from stream_filter.kafka.byte_budget import ByteBudget
 from stream_filter.kafka.errors import translated
 from stream_filter.kafka.unit_of_work import UnitOfWork
@@ -38,7 +41,7 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Polled:
-    records: Sequence[ConsumerRecord]
+    records: Sequence[Record]
     next_offset: int
     size_bytes: int
     poll_s: float
@@ -169,7 +172,7 @@ class PartitionLoop:
             )
         if records[0].offset > at:
             await self._note_expired(at, records[0].offset)
-        size_bytes = sum(len(r.value or b"") + len(r.key or b"") for r in records)
+        size_bytes = _content_bytes(records)
         poll_s = perf_counter() - began
         await self._budget.acquire(size_bytes)
         return _Polled(
@@ -237,3 +240,8 @@ class PartitionLoop:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except asyncio.TimeoutError:
             pass
+
+
+def _content_bytes(records: Sequence[Record]) -> int:
+    contents = chain(map(attrgetter("value"), records), map(attrgetter("key"), records))
+    return sum(map(len, filter(None, contents)))

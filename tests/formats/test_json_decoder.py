@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stream_filter.core.template import parse_path
 from stream_filter.formats.json_decoder import JsonDecoder
+from stream_filter.formats.text_reader import field_text
 
 Row = tuple[str | None, ...]
 
@@ -20,12 +21,17 @@ READ: Row = ("x", "y", "z")
 def decode(values: Sequence[bytes], *paths: str) -> list[Row | str]:
     """What each value comes to: its fields, or the cause why it cannot be decoded."""
     decoded = JsonDecoder([parse_path(path) for path in paths]).decode(values)
-    columns = [column.to_pylist() for column in decoded.columns]
+    columns = [list(map(written, column)) for column in decoded.columns]
     assert all(len(column) == len(values) for column in columns)
     for index in decoded.causes:
         assert all(column[index] is None for column in columns)
     rows: list[Row] = list(zip(*columns, strict=True))
     return [decoded.causes.get(index, row) for index, row in enumerate(rows)]
+
+
+def written(value: object) -> str | None:
+    """A field as it stands in a text."""
+    return None if value is None else field_text(value).encode("utf-8", "replace").decode()
 
 
 NOTHING: Row = (None, None, None)

@@ -9,8 +9,7 @@ from stream_filter.formats.line_decoder import LineDecoder
 def decode(values: list[bytes]) -> list[str]:
     decoded = LineDecoder().decode(values)
     assert decoded.causes == {}
-    (column,) = decoded.columns
-    lines: list[str] = column.to_pylist()
+    (lines,) = decoded.columns
     return lines
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +10,7 @@ from stream_filter.core.canonical import TEXT_LIMIT_CHARS, canonicalize
 from stream_filter.core.template import parse_template
 from stream_filter.formats.json_decoder import JsonDecoder
 from stream_filter.formats.line_decoder import LineDecoder
-from stream_filter.formats.text_reader import ColumnTextReader, canonical_column
+from stream_filter.formats.text_reader import ColumnTextReader, canonical_texts
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 PIECES = st.sampled_from(
@@ -46,7 +45,8 @@ LOG_LIKE = st.lists(PIECES, max_size=40).map("".join)
 
 
 def column_texts(texts: Sequence[str]) -> list[str]:
-    return [str(text) for text in canonical_column(pa.array(texts, pa.string())).to_pylist()]
+    distinct, codes = canonical_texts(texts, {})
+    return [distinct[code] if code >= 0 else "" for code in codes]
 
 
 @settings(max_examples=300, deadline=None)
@@ -68,9 +68,20 @@ def test_long_hostile_texts(unit: str) -> None:
 
 @given(st.lists(LOG_LIKE, max_size=8))
 def test_distinct_texts(texts: list[str]) -> None:
-    """Each canonical text stands once in the dictionary."""
-    distinct = canonical_column(pa.array(texts, pa.string())).dictionary.to_pylist()
+    """Each canonical text stands once among the distinct ones."""
+    distinct, _ = canonical_texts(texts, {})
     assert len(set(distinct)) == len(distinct)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(LOG_LIKE, max_size=5), st.lists(LOG_LIKE, max_size=5))
+def test_memory_changes_nothing(first: list[str], second: list[str]) -> None:
+    """Texts read the same whether the masks run or their result is remembered."""
+    remembered: dict[bytes, str] = {}
+    canonical_texts(first, remembered)
+    texts = second + first
+    distinct, codes = canonical_texts(texts, remembered)
+    assert [distinct[c] if c >= 0 else "" for c in codes] == [canonicalize(t) for t in texts]
 
 
 def json_reader(template: str) -> ColumnTextReader:
