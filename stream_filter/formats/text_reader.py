@@ -23,6 +23,8 @@ from stream_filter.gate.ports import Texts
 _REMEMBERED_TEXTS = 20_000
 _REMEMBERED_BYTES = 1_000
 """Texts kept by a reader and the longest of them: 40 MB at the worst, 8 of log lines."""
+_CHUNK = 2_000
+"""Values decoded at a time: few enough that their texts are still in the processor's cache."""
 _DIGITS_TO_0 = bytes.maketrans(b"0123456789", b"0000000000")
 
 
@@ -47,18 +49,18 @@ class ColumnTextReader:
         self._literals = template.literals if template else ("", "")
 
     def read(self, values: Sequence[bytes | None]) -> Texts:
-        present = [value for value in values if value is not None]
-        decoded = self._decoder.decode(present)
-        distinct, codes = canonical_texts(self._join(decoded.columns), self._remembered)
-        causes = decoded.causes
-        if len(present) < len(values):
-            at = np.array([i for i, value in enumerate(values) if value is not None], np.int64)
-            causes = {int(at[index]): cause for index, cause in causes.items()}
-            spread = np.full(len(values), -1, np.int32)
-            spread[at] = codes
-            codes = spread
-        if causes:
-            codes[list(causes)] = -1
+        at = [index for index, value in enumerate(values) if value is not None]
+        keys: list[bytes] = []
+        causes: dict[int, str] = {}
+        for start in range(0, len(at), _CHUNK):
+            chunk = at[start : start + _CHUNK]
+            decoded = self._decoder.decode([values[index] for index in chunk])  # type: ignore[misc]  # not None
+            keys += with_equal_digits(self._join(decoded.columns))
+            causes |= {chunk[index]: cause for index, cause in decoded.causes.items()}
+        distinct, read = canonical_texts(keys, self._remembered)
+        codes = np.full(len(values), -1, np.int32)
+        codes[at] = read
+        codes[list(causes)] = -1
         return Texts(distinct=distinct, codes=codes, causes=causes)
 
     def _join(self, columns: Sequence[list[Any]]) -> list[str]:
@@ -81,17 +83,32 @@ class Remembered(Protocol):
     def __setitem__(self, key: bytes, value: str, /) -> None: ...
 
 
+def with_equal_digits(texts: Sequence[str]) -> list[bytes]:
+    """The heads of the texts in UTF-8, every digit made 0.
+
+    A mask set sees digits only as runs (`COLLAPSE`), so all of them may be made equal first: one
+    pass over the batch's bytes, after which most variants of a line are the same.
+    """
+    if max(map(len, texts), default=0) > TEXT_LIMIT_CHARS:
+        texts = [text[:TEXT_LIMIT_CHARS] for text in texts]
+    try:
+        keys = "\0".join(texts).encode().translate(_DIGITS_TO_0).split(b"\0")
+        if len(keys) == len(texts):
+            return keys
+    except UnicodeEncodeError:
+        pass  # a lone surrogate (an escape like \ud800) has no UTF-8 form
+    return [text.encode("utf-8", "replace").translate(_DIGITS_TO_0) for text in texts]
+
+
 def canonical_texts(
-    texts: Sequence[str], remembered: Remembered
+    keys: Sequence[bytes], remembered: Remembered
 ) -> tuple[list[str], NDArray[np.int32]]:
-    """The distinct canonical texts of n texts, and for each text its index in them, shape (n,);
-    -1 where nothing is left to read.
+    """The distinct canonical texts of n texts `with_equal_digits`, and for each text its index in
+    them, shape (n,); -1 where nothing is left to read.
 
     `remembered` is read and filled: a stream that repeats runs the masks once a text, not once a
-    batch. A mask set sees digits only as runs (`COLLAPSE`), so all of them may be made equal
-    first: one pass over the batch's bytes, after which most variants of a line are the same.
+    batch.
     """
-    keys = _with_equal_digits(_heads(texts))
     by_key: dict[bytes, str | None] = dict.fromkeys(keys)
     for key in by_key:
         by_key[key] = remembered.get(key)
@@ -106,25 +123,6 @@ def canonical_texts(
     codes = {key: code_of.get(text or "", -1) for key, text in by_key.items()}
     at = np.fromiter(map(codes.__getitem__, keys), np.int32, len(keys))
     return list(code_of), at
-
-
-def _heads(texts: Sequence[str]) -> Sequence[str]:
-    if max(map(len, texts), default=0) <= TEXT_LIMIT_CHARS:
-        return texts
-    return [text[:TEXT_LIMIT_CHARS] for text in texts]
-
-
-def _with_equal_digits(texts: Sequence[str]) -> list[bytes]:
-    """The texts in UTF-8 with every digit made 0."""
-    if not texts:
-        return []
-    try:
-        keys = "\0".join(texts).encode().translate(_DIGITS_TO_0).split(b"\0")
-        if len(keys) == len(texts):
-            return keys
-    except UnicodeEncodeError:
-        pass  # a lone surrogate (an escape like \ud800) has no UTF-8 form
-    return [text.encode("utf-8", "replace").translate(_DIGITS_TO_0) for text in texts]
 
 
 def _masked(texts: Sequence[bytes]) -> list[str]:

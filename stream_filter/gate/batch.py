@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stream_filter.core.ledger import Block
 from stream_filter.gate.ports import Record
@@ -19,15 +20,14 @@ class RecordBatch:
     """In offset order, at least one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emission:
+class Emission(NamedTuple):
     """A record to be sent, in the unit of work of its batch."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     timestamp_ms: int
-    headers: Sequence[tuple[str, bytes | None]]
+    headers: list[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Decisions, Reason, Route, Verdict, decide
+from stream_filter.core.decision import Decisions, Reason, Route, decide
 from stream_filter.core.holdout import held_out
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.policy import Policy, TopicPolicy
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch
-from stream_filter.gate.headers import dead_letter_headers, forward_headers
+from stream_filter.gate.headers import Stamp
 from stream_filter.gate.ports import LedgerCodec, Record, Scorer, TextReader, Texts
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 
@@ -168,58 +168,41 @@ class Gate:
         size_limits: Mapping[str, int],
     ) -> list[Emission]:
         decisions = block.decisions
-        position = f"{batch.topic}/{batch.partition}/"
+        stamp = Stamp(
+            topic=batch.topic,
+            partition=batch.partition,
+            key=self._config.key,
+            policy_id=self._policy_id,
+            model_id=block.header.model_id,
+        )
+        dead_letter_topic = self._config.dead_letter_topic
+        dead_limit = size_limits.get(dead_letter_topic)
         emissions: list[Emission] = []
-        dead_limit = size_limits.get(self._config.dead_letter_topic)
         outgoing = np.flatnonzero(
             (decisions.route == Route.FORWARD) | (decisions.route == Route.DEAD_LETTER)
         )
-        routes = decisions.route[outgoing].tolist()
+        is_forwarded = (decisions.route[outgoing] == Route.FORWARD).tolist()
         reasons = decisions.reason[outgoing].tolist()
         verdicts = decisions.verdict[outgoing].tolist()
         scores = decisions.score[outgoing].tolist()
-        for index, route, reason, verdict, score in zip(
-            outgoing.tolist(), routes, reasons, verdicts, scores, strict=True
+        for index, forwarded, reason, verdict, score in zip(
+            outgoing.tolist(), is_forwarded, reasons, verdicts, scores, strict=True
         ):
             record = batch.records[index]
-            source = f"{position}{record.offset}"
             key, value, kept = record.key, record.value, record.headers
-            if route == Route.FORWARD:
+            if forwarded:
                 topic = rules.forward_to
-                headers = forward_headers(
-                    source,
-                    key=self._config.key,
-                    reason=Reason(reason),
-                    verdict=Verdict(verdict),
-                    score=score,
-                    policy_id=self._policy_id,
-                    model_id=block.header.model_id,
-                )
+                added = stamp.forwarded(record.offset, reason, verdict, score)
             else:
-                topic = self._config.dead_letter_topic
+                topic = dead_letter_topic
                 omitted = dead_limit is not None and record_size(record) > dead_limit
                 if omitted:
                     value = None
                     if dead_limit is not None and _size(key, None, kept) > dead_limit:
                         key, kept = None, ()
-                headers = dead_letter_headers(
-                    source,
-                    key=self._config.key,
-                    reason=Reason(reason),
-                    cause=causes[index],
-                    policy_id=self._policy_id,
-                    payload_omitted=omitted,
-                )
-            emissions.append(
-                Emission(
-                    topic=topic,
-                    key=key,
-                    value=value,
-                    timestamp_ms=record.timestamp,
-                    # The source's headers stay as they are; the gate's come last.
-                    headers=[*kept, *headers],
-                )
-            )
+                added = stamp.dead(record.offset, reason, causes[index], payload_omitted=omitted)
+            # The source's headers stay as they are; the gate's come last.
+            emissions.append(Emission(topic, key, value, record.timestamp, [*kept, *added]))
         return emissions
 
 

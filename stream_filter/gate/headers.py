@@ -3,7 +3,7 @@
 import math
 
 from stream_filter.core.decision import Reason, Verdict
-from stream_filter.core.position import event_id
+from stream_filter.core.position import keyed_hash
 
 SF_ID = "sf-id"
 SF_REASON = "sf-reason"
@@ -18,49 +18,44 @@ SF_PAYLOAD = "sf-payload"
 Headers = list[tuple[str, bytes | None]]
 
 
-def forward_headers(
-    source: str,
-    *,
-    key: bytes,
-    reason: Reason,
-    verdict: Verdict,
-    score: float,
-    policy_id: str,
-    model_id: str,
-) -> Headers:
-    """Headers of a forwarded record. `source`: its printed position; `sf-score` and `sf-model`
-    are left out where there is none."""
-    headers: Headers = [
-        (SF_ID, event_id(source, key=key).encode()),
-        (SF_SOURCE, source.encode()),
-        (SF_REASON, reason.label.encode()),
-        (SF_VERDICT, verdict.label.encode()),
-        (SF_POLICY, policy_id.encode()),
-    ]
-    if not math.isnan(score):
-        headers.append((SF_SCORE, b"%.6g" % score))
-    if model_id:
-        headers.append((SF_MODEL, model_id.encode()))
-    return headers
+class Stamp:
+    """Makes the headers of one batch's records. What they share is made once."""
 
+    def __init__(
+        self, *, topic: str, partition: int, key: bytes, policy_id: str, model_id: str
+    ) -> None:
+        self._position = f"{topic}/{partition}/".encode()
+        self._hash = keyed_hash(key)
+        self._policy = (SF_POLICY, policy_id.encode())
+        self._model: Headers = [(SF_MODEL, model_id.encode())] if model_id else []
+        self._decided: dict[tuple[int, int], Headers] = {}
 
-def dead_letter_headers(
-    source: str,
-    *,
-    key: bytes,
-    reason: Reason,
-    cause: str,
-    policy_id: str,
-    payload_omitted: bool,
-) -> Headers:
-    """Headers of a dead letter: its origin and what was wrong with it."""
-    headers: Headers = [
-        (SF_ID, event_id(source, key=key).encode()),
-        (SF_SOURCE, source.encode()),
-        (SF_REASON, reason.label.encode()),
-        (SF_CAUSE, cause.encode("utf-8", "replace")),
-        (SF_POLICY, policy_id.encode()),
-    ]
-    if payload_omitted:
-        headers.append((SF_PAYLOAD, b"omitted"))
-    return headers
+    def forwarded(self, offset: int, reason: int, verdict: int, score: float) -> Headers:
+        """Headers of a forwarded record; `sf-score` and `sf-model` are left out where there is
+        none. `reason` and `verdict` by code, `score` NaN for none."""
+        decided = self._decided.get((reason, verdict))
+        if decided is None:
+            decided = self._decided[reason, verdict] = [
+                (SF_REASON, Reason(reason).label.encode()),
+                (SF_VERDICT, Verdict(verdict).label.encode()),
+                self._policy,
+            ]
+        scored: Headers = [] if math.isnan(score) else [(SF_SCORE, b"%.6g" % score)]
+        return [*self._origin(offset), *decided, *scored, *self._model]
+
+    def dead(self, offset: int, reason: int, cause: str, *, payload_omitted: bool) -> Headers:
+        """Headers of a dead letter: its origin and what was wrong with it."""
+        omitted: Headers = [(SF_PAYLOAD, b"omitted")] if payload_omitted else []
+        return [
+            *self._origin(offset),
+            (SF_REASON, Reason(reason).label.encode()),
+            (SF_CAUSE, cause.encode("utf-8", "replace")),
+            self._policy,
+            *omitted,
+        ]
+
+    def _origin(self, offset: int) -> Headers:
+        source = b"%s%d" % (self._position, offset)
+        identity = self._hash.copy()
+        identity.update(source)
+        return [(SF_ID, identity.hexdigest().encode()), (SF_SOURCE, source)]

@@ -142,8 +142,10 @@ class _RunsOfRecords:
         return _RunBatch(self._records.next_batch())
 
 
-class StoredRecords(_StockPartitionRecords):  # type: ignore[misc]  # aiokafka has no types
+class StoredRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
     """One partition's part of a fetch, taken a run at a time."""
+
+    next_fetch_offset: int
 
     def __init__(self, tp: Any, records: Any, *rest: Any) -> None:
         super().__init__(tp, _RunsOfRecords(records), *rest)
@@ -180,6 +182,8 @@ class StoredRecords(_StockPartitionRecords):  # type: ignore[misc]  # aiokafka h
 
 
 class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka has no types
+    _partition_records: Any
+
     def getall(self, max_records: int | None = None) -> list[Any]:
         records = self._partition_records
         if not isinstance(records, StoredRecords):

@@ -11,6 +11,7 @@ import asyncio
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -54,43 +55,33 @@ class Writer:
     async def write(self, outcome: Outcome) -> None:
         header = outcome.block.header
         source = Position(header.topic, header.partition, header.first_offset)
-        by_target: dict[TopicPartition, list[Emission]] = defaultdict(list)
-        for emission in outcome.emissions:
-            by_target[await self._target(emission.topic, emission.key, source)].append(emission)
         block = Emission(
             topic=self._ledger_topic,
-            # One source partition's blocks stay in order in one ledger partition.
             key=f"{header.topic}/{header.partition}".encode(),
             value=outcome.block_bytes,
             timestamp_ms=header.decided_at_ms,
             headers=[("sf-block", header.block_id.encode())],
         )
-        by_target[await self._target(block.topic, None, source)].append(block)
-        sent = [self._send(target, emissions) for target, emissions in by_target.items()]
-        await asyncio.gather(*sent)
-
-    async def _target(self, topic: str, key: bytes | None, source: Position) -> TopicPartition:
-        """Keyed records keep Kafka's default partitioning; others follow their source partition."""
-        count = len(await self._producer.partitions_for(topic))
-        if key is not None:
-            return TopicPartition(topic, (murmur2(key) & 0x7FFFFFFF) % count)
-        spread = zlib.crc32(source.topic.encode()) + source.partition
-        return TopicPartition(topic, spread % count)
+        by_topic: dict[str, list[Emission]] = defaultdict(list)
+        for emission in outcome.emissions:
+            by_topic[emission.topic].append(emission)
+        by_target: dict[TopicPartition, list[Emission]] = {}
+        for topic, emissions in by_topic.items():
+            count = len(await self._producer.partitions_for(topic))
+            by_target |= _by_partition(topic, emissions, count, source)
+        # One source partition's blocks stay in order in one ledger partition.
+        count = len(await self._producer.partitions_for(self._ledger_topic))
+        target = TopicPartition(self._ledger_topic, _follow(source, count))
+        by_target.setdefault(target, []).append(block)
+        await asyncio.gather(*(self._send(*item) for item in by_target.items()))
 
     async def _send(self, target: TopicPartition, emissions: Iterable[Emission]) -> None:
         acknowledged: list[asyncio.Future[object]] = []
         builder = self._producer.create_batch()
-        for emission in emissions:
-            record = {
-                "key": emission.key,
-                "value": emission.value,
-                "timestamp": emission.timestamp_ms,
-                "headers": list(emission.headers),
-            }
-            if builder.append(**record) is None:
+        for _, key, value, timestamp, headers in emissions:
+            while not builder.append(timestamp=timestamp, key=key, value=value, headers=headers):
                 acknowledged.append(await self._submit(builder, target))
                 builder = self._producer.create_batch()
-                builder.append(**record)
         acknowledged.append(await self._submit(builder, target))
         await asyncio.gather(*acknowledged)
 
@@ -99,6 +90,29 @@ class Writer:
             builder, target.topic, partition=target.partition
         )
         return future
+
+
+def _by_partition(
+    topic: str, emissions: Iterable[Emission], count: int, source: Position
+) -> dict[TopicPartition, list[Emission]]:
+    """Keyed records keep Kafka's default partitioning; others follow their source partition."""
+    follow = _follow(source, count)
+    found: dict[int, list[Emission]] = defaultdict(list)
+    for emission in emissions:
+        key = emission.key
+        found[follow if key is None else _kafka_hash(key) % count].append(emission)
+    return {TopicPartition(topic, partition): batch for partition, batch in found.items()}
+
+
+def _follow(source: Position, count: int) -> int:
+    return (zlib.crc32(source.topic.encode()) + source.partition) % count
+
+
+@lru_cache(maxsize=50_000)
+def _kafka_hash(key: bytes) -> int:
+    """Remembered, because aiokafka's is a loop over the bytes in Python."""
+    hashed: int = murmur2(key) & 0x7FFFFFFF
+    return hashed
 
 
 class ExactlyOnce:

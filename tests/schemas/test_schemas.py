@@ -19,7 +19,7 @@ from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.decision import Decisions, Reason, Route, Verdict
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.ledger import Block, BlockHeader
-from stream_filter.gate.headers import dead_letter_headers, forward_headers
+from stream_filter.gate.headers import Stamp
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
 REPO = Path(__file__).parents[2]
@@ -132,6 +132,16 @@ class Case:
     model_id: str
 
 
+def stamp(model_id: str) -> Stamp:
+    return Stamp(
+        topic="a.logs",
+        partition=3,
+        key=b"secret",
+        policy_id="0123456789abcdef",
+        model_id=model_id,
+    )
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -145,15 +155,7 @@ class Case:
 )
 def test_header_schema_takes_what_the_gate_writes(case: Case) -> None:
     """Headers of forwarded records fit the schema, and the schema knows each of them."""
-    headers = forward_headers(
-        "a.logs/3/42",
-        key=b"secret",
-        reason=case.reason,
-        verdict=case.verdict,
-        score=case.score,
-        policy_id="0123456789abcdef",
-        model_id=case.model_id,
-    )
+    headers = stamp(case.model_id).forwarded(42, case.reason, case.verdict, case.score)
     instance = {name: (value or b"").decode() for name, value in headers}
     assert is_valid("headers.schema.json", instance)
     assert set(instance) <= set(SCHEMAS["headers.schema.json"]["properties"])
@@ -164,12 +166,10 @@ def test_header_schema_takes_what_the_gate_writes(case: Case) -> None:
 @pytest.mark.parametrize("omitted", [False, True])
 def test_dead_letter_schema_takes_what_the_gate_writes(omitted: bool) -> None:
     """Headers of dead letters fit the schema, and the schema knows each of them."""
-    headers = dead_letter_headers(
-        "a.logs/3/42",
-        key=b"secret",
-        reason=Reason.TOO_LARGE if omitted else Reason.UNDECODABLE,
-        cause="not UTF-8: invalid start byte at byte 0",
-        policy_id="0123456789abcdef",
+    headers = stamp("").dead(
+        42,
+        Reason.TOO_LARGE if omitted else Reason.UNDECODABLE,
+        "not UTF-8: invalid start byte at byte 0",
         payload_omitted=omitted,
     )
     instance = {name: (value or b"").decode() for name, value in headers}
