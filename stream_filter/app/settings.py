@@ -127,6 +127,12 @@ class Settings(BaseSettings):
     batch_records: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Most records in one unit of work."
     )
+    fetch_min_bytes: int = Field(
+        default=128 << 10, ge=1, description="The broker answers a fetch when so much is there."
+    )
+    fetch_max_wait_ms: int = Field(
+        default=20, ge=1, le=5_000, description="Or when it has waited for so long."
+    )
     max_partition_fetch_bytes: int = Field(
         default=4 << 20, ge=1024, description="Most bytes that one fetch asks of a partition."
     )
@@ -134,7 +140,7 @@ class Settings(BaseSettings):
         default=64 << 20, ge=1024, description="Most bytes of records in the worker at once."
     )
     cache_bytes: int = Field(default=32 << 20, ge=0, description="Scores remembered, in bytes.")
-    threads: int = Field(default=2, ge=1, le=64, description="Batches decided at once.")
+    threads: int = Field(default=1, ge=1, le=64, description="Batches decided at once.")
     model_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=64, description="onnxruntime's."
     )

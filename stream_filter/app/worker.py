@@ -134,6 +134,8 @@ def plane_config(policy: Policy, settings: Settings, delivery: Delivery) -> Plan
         isolation_level=settings.isolation_level,
         session_timeout_ms=settings.session_timeout_ms,
         transaction_timeout_ms=settings.transaction_timeout_ms,
+        fetch_min_bytes=settings.fetch_min_bytes,
+        fetch_max_wait_ms=settings.fetch_max_wait_ms,
         max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
         max_in_flight_bytes=settings.max_in_flight_bytes,
         stop_timeout_s=settings.stop_timeout_s,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from stream_filter.core.errors import ScorerError
 from stream_filter.gate.ports import Scorer
 
-ENTRY_BYTES = 250
-"""Taken for one entry: key, score and the table's bookkeeping, rounded up; not measured."""
+ENTRY_BYTES = 185
+"""Resident memory of one entry, measured: 126 to 184 bytes, by how full the table is."""
 
 
 def text_digest(text: str) -> bytes:

@@ -43,6 +43,8 @@ class PlaneConfig:
     isolation_level: str
     session_timeout_ms: int
     transaction_timeout_ms: int
+    fetch_min_bytes: int
+    fetch_max_wait_ms: int
     max_partition_fetch_bytes: int
     max_in_flight_bytes: int
     stop_timeout_s: float
@@ -137,7 +139,8 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             heartbeat_interval_ms=max(500, self._config.session_timeout_ms // 5),
             rebalance_timeout_ms=int(self._config.stop_timeout_s * 1000) + 15_000,
             max_partition_fetch_bytes=self._config.max_partition_fetch_bytes,
-            fetch_max_wait_ms=100,
+            fetch_min_bytes=self._config.fetch_min_bytes,
+            fetch_max_wait_ms=self._config.fetch_max_wait_ms,
             key_deserializer=as_stored,
             metadata_max_age_ms=30_000,
         )
