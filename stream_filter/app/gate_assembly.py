@@ -1,0 +1,35 @@
+"""A gate from policy and settings: the same one for a worker and for whoever tries a policy."""
+
+from collections.abc import Callable, Mapping
+
+from stream_filter.app.settings import Settings
+from stream_filter.core.policy import Policy
+from stream_filter.formats.text_reader import text_reader
+from stream_filter.gate.gate import Gate, GateConfig
+from stream_filter.gate.ports import LedgerCodec, Scorer
+
+
+def assemble_gate(
+    policy: Policy,
+    settings: Settings,
+    *,
+    scorers: Mapping[str, Scorer],
+    delivery: str,
+    codec: LedgerCodec,
+    clock_ms: Callable[[], int],
+) -> Gate:
+    """`scorers` holds one for every pack that the policy names, by the pack's name."""
+    return Gate(
+        GateConfig(
+            policy=policy,
+            key=settings.secret_key,
+            worker=settings.worker,
+            delivery=delivery,
+            dead_letter_topic=settings.dead_letter_topic,
+            cache_bytes=settings.cache_bytes,
+        ),
+        scorers=scorers,
+        make_reader=text_reader,
+        codec=codec,
+        clock_ms=clock_ms,
+    )
