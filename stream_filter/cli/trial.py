@@ -108,7 +108,9 @@ async def try_policy(
     trial = Trial(text_reader(rules), examples=examples)
     limits = {} if file is not None else (await inspect_cluster(policy, settings)).size_limits
     began = time.perf_counter()
-    partitions = defaultdict(lambda: Rehearsal(gate, size_limits=limits))
+    partitions: defaultdict[int, Rehearsal] = defaultdict(
+        lambda: Rehearsal(gate, size_limits=limits)
+    )
     async for batch in _batches(source, settings):
         decide = partitions[batch.partition].decide
         trial.add(batch, await asyncio.to_thread(decide, batch))
