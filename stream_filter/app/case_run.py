@@ -7,7 +7,7 @@ from typing import Any
 
 from stream_filter.app.block_rows import rows_of
 from stream_filter.app.case_file import Case, ScoreRange
-from stream_filter.app.rehearsal import Rehearsal
+from stream_filter.app.rehearsal import Rehearsal, read_one
 from stream_filter.core.decision import Reason, Route
 from stream_filter.core.policy import Mode, Policy, TopicPolicy
 from stream_filter.formats.text_reader import text_reader
@@ -60,13 +60,12 @@ def run_cases(cases: Iterable[Case], policy: Policy, gate: Gate) -> Iterator[Cas
         began = perf_counter()
         got, degraded_because = _decide(case, rules, gate)
         seconds = perf_counter() - began
-        texts = readers[rules.topic].read([case.record.value])
-        got["text"] = texts.distinct[0] if texts.distinct else None
+        got["text"], cause = read_one(readers[rules.topic], case.record.value)
         yield CaseResult(
             case=case,
             rules=rules,
             got=got,
-            cause=texts.causes.get(0, degraded_because),
+            cause=cause or degraded_because,
             mismatches=tuple(_mismatches(case.expected, got)),
             seconds=seconds,
         )

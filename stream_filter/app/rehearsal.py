@@ -10,6 +10,7 @@ from stream_filter.core.ledger import Block
 from stream_filter.core.policy import Policy
 from stream_filter.gate.batch import Outcome, RecordBatch
 from stream_filter.gate.gate import Gate
+from stream_filter.gate.ports import TextReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +56,11 @@ class Rehearsal:
     def decide(self, batch: RecordBatch) -> Outcome:
         """The batches of a partition come in order."""
         return self._gate.process(batch, self._size_limits)
+
+
+def read_one(reader: TextReader, value: bytes | None) -> tuple[str | None, str | None]:
+    """The canonical text of one value, None where there is none to read, and why it cannot be
+    decoded, if so. What a value reads as depends on it alone, so this is what the gate read."""
+    texts = reader.read([value])
+    code = int(texts.codes[0])
+    return (texts.distinct[code] if code >= 0 else None), texts.causes.get(0)

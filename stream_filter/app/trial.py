@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_filter.app.rehearsal import read_one
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.tokens import estimated_tokens
 from stream_filter.gate.batch import Outcome, RecordBatch
@@ -113,13 +114,12 @@ class Trial:
         for row in rows[np.union1d(firsts, np.flatnonzero(digests == 0))].tolist():
             record = batch.records[row]
             score = float(outcome.block.decisions.score[row])
-            texts = self._reader.read([record.value]).distinct
             example = Example(
                 topic=batch.topic,
                 partition=batch.partition,
                 offset=record.offset,
                 score=None if np.isnan(score) else round(score, 6),
-                text=texts[0] if texts else None,
+                text=read_one(self._reader, record.value)[0],
                 payload=_head(record.value),
             )
             kept.setdefault(int(outcome.block.text_digests[row]) or example.payload, example)

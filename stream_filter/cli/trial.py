@@ -98,7 +98,7 @@ async def try_policy(
         partition=partition,
     )
     rules = _rules_for(source, policy)
-    if source_topic is not None and not settings.has_key:
+    if source_topic is not None and rules.holdout > 0 and not settings.has_key:
         click.echo(
             "warning: no key: which records are in the holdout is not what workers with a key "
             "draw; set STREAM_FILTER_KEY",

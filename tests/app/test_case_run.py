@@ -20,9 +20,12 @@ FAILURE = "payload: {level: ERROR, message: failure}"
 def run(tmp_path: Path, good_policy: str, fixed_gate: MakeGate) -> Callable[..., list[CaseResult]]:
     """Runs cases on a policy of one topic, with more keys for it."""
 
-    def run_all(*cases: str, keys: str = "mode: enforce") -> list[CaseResult]:
+    def run_all(
+        *cases: str, keys: str = "mode: enforce", text: str = "{level} {message}"
+    ) -> list[CaseResult]:
         policy_path, cases_path = tmp_path / "policy.yaml", tmp_path / "cases.yaml"
-        policy_path.write_text(good_policy + "".join(f"    {line}\n" for line in keys.split("\n")))
+        sound = good_policy.replace("{level} {message}", text)
+        policy_path.write_text(sound + "".join(f"    {line}\n" for line in keys.split("\n")))
         cases_path.write_text("version: 1\ncases:\n" + "".join(f"  - {{{c}}}\n" for c in cases))
         policy = load_policy(policy_path)
         cases_read = load_cases(cases_path, policy)
@@ -63,6 +66,15 @@ def test_cause_is_told(run: Callable[..., list[CaseResult]]) -> None:
     """Of what cannot be decoded, the result says why."""
     (result,) = run("payload: broken, expect: {verdict: keep}")
     assert result.cause == "broken JSON: Expecting value at character 0"
+
+
+def test_literal_text_of_a_template_is_no_text_of_a_dead_letter(
+    run: Callable[..., list[CaseResult]],
+) -> None:
+    """What cannot be decoded has no canonical text, whatever the template adds to fields."""
+    (result,) = run("payload: broken, expect: {text: 'level'}", text="level {level}")
+    assert result.got["text"] is None
+    assert run("payload: {}, expect: {text: 'level'}", text="level {level}")[0].holds
 
 
 def test_shadow_policy_forwards(run: Callable[..., list[CaseResult]]) -> None:
