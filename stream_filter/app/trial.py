@@ -131,7 +131,7 @@ class Trial:
         return TrialReport(
             events=self._events,
             distinct_texts=len(distinct),
-            fates=dict(self._fates.most_common()),
+            fates=dict(sorted(self._fates.items(), key=lambda item: (-item[1], item[0]))),
             verdicts=dict(sorted(self._verdicts.items())),
             score_counts=self._scores.copy(),
             unscored=self._unscored,

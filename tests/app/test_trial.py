@@ -118,6 +118,7 @@ def test_batches_do_not_matter(tried: Callable[..., TrialReport], batch: int) ->
     assert report.score_counts.tolist() == other.score_counts.tolist()
     for name in ("events", "fates", "verdicts", "distinct_texts", "tokens", "forwarded_tokens"):
         assert getattr(report, name) == getattr(other, name)
+    assert list(report.fates) == list(other.fates)
     assert {f: [e.offset for e in kept] for f, kept in report.examples.items()} == {
         f: [e.offset for e in kept] for f, kept in other.examples.items()
     }
