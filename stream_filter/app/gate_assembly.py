@@ -7,6 +7,7 @@ from stream_filter.core.policy import Policy
 from stream_filter.formats.text_reader import text_reader
 from stream_filter.gate.gate import Gate, GateConfig
 from stream_filter.gate.ports import LedgerCodec, Scorer
+from stream_filter.store.arrow_block import ArrowLedgerCodec
 
 
 def assemble_gate(
@@ -15,10 +16,11 @@ def assemble_gate(
     *,
     scorers: Mapping[str, Scorer],
     delivery: str,
-    codec: LedgerCodec,
     clock_ms: Callable[[], int],
+    codec: LedgerCodec | None = None,
 ) -> Gate:
-    """`scorers` holds one for every pack that the policy names, by the pack's name."""
+    """`scorers` holds one for every pack that the policy names, by the pack's name; `codec`: None
+    is the ledger's own."""
     return Gate(
         GateConfig(
             policy=policy,
@@ -30,6 +32,6 @@ def assemble_gate(
         ),
         scorers=scorers,
         make_reader=text_reader,
-        codec=codec,
+        codec=codec or ArrowLedgerCodec(),
         clock_ms=clock_ms,
     )

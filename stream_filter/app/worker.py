@@ -24,7 +24,6 @@ from stream_filter.kafka.data_plane import DataPlane, PlaneConfig
 from stream_filter.kafka.delivery import Delivery, choose_delivery
 from stream_filter.kafka.partition_loop import LoopConfig
 from stream_filter.models.standby_scorer import StandbyScorer
-from stream_filter.store.arrow_block import ArrowLedgerCodec
 from stream_filter.telemetry.metrics import Metrics
 from stream_filter.telemetry.observer import TelemetryObserver
 from stream_filter.web.pages import status_page
@@ -55,7 +54,6 @@ async def run_worker(policy: Policy, settings: Settings) -> None:
         settings,
         scorers=scorers,
         delivery=delivery.value,
-        codec=ArrowLedgerCodec(),
         clock_ms=lambda: int(time.time() * 1000),
     )
     plane = DataPlane(
