@@ -96,7 +96,7 @@ class ExpectModel(_Closed):
         default=None, description="Why it goes there.", examples=["below_threshold"]
     )
     rule: str | None = Field(
-        default=None, description="The name of the rule that matches.", examples=["health checks"]
+        default=None, description="The rule that decides, by its name.", examples=["health checks"]
     )
     text: str | None = Field(
         default=None,
