@@ -62,6 +62,7 @@ class PackModel(_Closed):
         default=None,
         pattern=r"^[0-9a-f]{16}$",
         description="The pack's id, as `stream-filter check` prints it. Another pack is refused.",
+        examples=["0123456789abcdef"],
     )
 
 
@@ -69,23 +70,38 @@ class TopicModel(_Closed):
     """What the gate does with one topic, or with all that a glob matches."""
 
     format: Literal["json", "text"] = Field(
-        default="json", description="How a value is read: a JSON object, or a line of text."
+        default="json",
+        description="How a value is read: a JSON object, or a line of text.",
+        examples=["json", "text"],
     )
     text: str | None = Field(
         default=None,
         description="JSON: the fields that the model reads, as a template.",
         examples=["{service} {level} {message}"],
     )
-    model: str | PackModel = Field(description="The model pack that gives the scores.")
-    raw: RawModel = Field(description="Thresholds on the score.")
+    model: str | PackModel = Field(
+        description="The model pack that gives the scores: its folder's name, or name and id.",
+        examples=["triage-starter", {"pack": "triage-starter", "id": "0123456789abcdef"}],
+    )
+    raw: RawModel = Field(
+        description="Thresholds on the score: below the first drop, from the second on keep, "
+        "between them abstain.",
+        examples=[{"drop_below": 0.2, "keep_above": 0.8}],
+    )
     mode: Literal["shadow", "enforce"] = Field(
-        default="shadow", description="shadow: decide, forward everything; enforce: act."
+        default="shadow",
+        description="shadow: decide, forward everything; enforce: act.",
+        examples=["shadow", "enforce"],
     )
     holdout: _Share = Field(
-        default=0.01, description="Share of would-be drops that is forwarded all the same."
+        default=0.01,
+        description="Share of would-be drops that is forwarded all the same.",
+        examples=[0.01],
     )
     forward_to: _TopicName = Field(
-        default="llm.analysis", description="The topic that forwarded records go to."
+        default="llm.analysis",
+        description="The topic that forwarded records go to.",
+        examples=["llm.analysis"],
     )
 
     @field_validator("holdout", mode="before")
@@ -124,10 +140,24 @@ class DefaultsModel(_Closed):
 class PolicyModel(_Closed):
     """A policy file."""
 
-    version: Literal[1] = Field(description="Version of this format.")
-    defaults: DefaultsModel = Field(default=DefaultsModel(), description="For all topics.")
+    version: Literal[1] = Field(description="Version of this format.", examples=[1])
+    defaults: DefaultsModel = Field(
+        default=DefaultsModel(),
+        description="What holds for every topic that does not set its own value.",
+        examples=[{"model": "triage-starter", "raw": {"drop_below": 0.2, "keep_above": 0.8}}],
+    )
     topics: dict[str, TopicModel] = Field(
-        min_length=1, description="By topic name, or by glob (`*`, `?`, `[…]`)."
+        min_length=1,
+        description="What the gate does, by topic name or by glob (`*`, `?`, `[…]`).",
+        examples=[
+            {
+                "payments.logs": {
+                    "text": "{service} {level} {message}",
+                    "model": "triage-starter",
+                    "raw": {"drop_below": 0.2, "keep_above": 0.8},
+                }
+            }
+        ],
     )
 
     @field_validator("version", mode="before")

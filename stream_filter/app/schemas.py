@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.policy_file import DefaultsModel, PolicyModel, TopicModel
 from stream_filter.app.settings import Settings
 from stream_filter.core.decision import Reason, Route, Verdict
@@ -85,6 +86,7 @@ def documents() -> dict[str, dict[str, Any]]:
     """Every published schema by file name."""
     return {
         "policy.schema.json": _policy(),
+        "cases.schema.json": _cases(),
         "settings.schema.json": _of_model(Settings, "stream-filter settings"),
         "manifest.schema.json": _of_model(Manifest, "stream-filter model pack manifest"),
         "headers.schema.json": _headers(),
@@ -123,6 +125,21 @@ def _policy() -> dict[str, Any]:
         }
         for name in topic.pop("required")
     ]
+    return schema
+
+
+def _cases() -> dict[str, Any]:
+    schema = _of_model(CasesModel, "stream-filter cases")
+    case = schema["$defs"][CaseModel.__name__]
+    expect = schema["$defs"][ExpectModel.__name__]
+    for model in (schema, case, expect):
+        for name in model["properties"].keys() & {"name", "topic", *ExpectModel.model_fields}:
+            model["properties"][name] = _never_null(model["properties"][name])
+    for name in ("payload", "payload_base64"):
+        del case["properties"][name]["default"]
+    # One of them must be there, null or not.
+    case["oneOf"] = [{"required": ["payload"]}, {"required": ["payload_base64"]}]
+    expect["minProperties"] = 1
     return schema
 
 

@@ -14,18 +14,16 @@ import structlog
 
 from stream_filter import __version__
 from stream_filter.app.cluster import Cluster, inspect_cluster
+from stream_filter.app.gate_assembly import assemble_gate
 from stream_filter.app.settings import Settings
 from stream_filter.control.faust_worker import Page, faust_app
 from stream_filter.core.dead_letters import DeadLetterLimit
 from stream_filter.core.errors import BrokerError, ConfigError, ScorerError
 from stream_filter.core.policy import Policy
-from stream_filter.formats.text_reader import text_reader
-from stream_filter.gate.gate import Gate, GateConfig
 from stream_filter.kafka.data_plane import DataPlane, PlaneConfig
 from stream_filter.kafka.delivery import Delivery, choose_delivery
 from stream_filter.kafka.partition_loop import LoopConfig
 from stream_filter.models.standby_scorer import StandbyScorer
-from stream_filter.store.arrow_block import ArrowLedgerCodec
 from stream_filter.telemetry.metrics import Metrics
 from stream_filter.telemetry.observer import TelemetryObserver
 from stream_filter.web.pages import status_page
@@ -51,18 +49,11 @@ async def run_worker(policy: Policy, settings: Settings) -> None:
     metrics = Metrics()
     observer = TelemetryObserver(metrics)
     scorers = _scorers(policy, settings, observer)
-    gate = Gate(
-        GateConfig(
-            policy=policy,
-            key=settings.secret_key,
-            worker=settings.worker,
-            delivery=delivery.value,
-            dead_letter_topic=settings.dead_letter_topic,
-            cache_bytes=settings.cache_bytes,
-        ),
+    gate = assemble_gate(
+        policy,
+        settings,
         scorers=scorers,
-        make_reader=text_reader,
-        codec=ArrowLedgerCodec(),
+        delivery=delivery.value,
         clock_ms=lambda: int(time.time() * 1000),
     )
     plane = DataPlane(

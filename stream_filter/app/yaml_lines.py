@@ -95,7 +95,7 @@ class _Reader:
             return self._loader.construct_object(node)
         except (ValueError, KeyError, OverflowError) as error:  # 2026-13-45, or a tag that lies
             key = ".".join(str(step) for step in place)
-            said = f"{_short(node.value)} is no valid number, date or truth value"
+            said = f"{short(node.value)} is no valid number, date or truth value"
             raise ConfigError(
                 f"{self._name}:{line}: {key}: {said}: correct it, or put it in quotes"
             ) from error
@@ -110,7 +110,7 @@ def explain(error: ValidationError, document: YamlDocument, model: type[BaseMode
             continue
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = "unknown key" + _suggestion(str(place[-1]), _known_keys(model))
+            message = "unknown key" + suggestion(str(place[-1]), _known_keys(model))
         elif item["type"] == "missing":
             message = "is missing"
         elif item["type"] != "value_error":
@@ -118,7 +118,7 @@ def explain(error: ValidationError, document: YamlDocument, model: type[BaseMode
                 message = "expected keys and values"
             message = f"{message[0].lower()}{message[1:]}"
             if not _holds_secret(_annotation(model, place)):
-                message += f", not {_short(item['input'])}"
+                message += f", not {short(item['input'])}"
         problems.append(document.problem(place, message))
     return ConfigError(*dict.fromkeys(problems))
 
@@ -166,12 +166,17 @@ def _is_model(part: object) -> bool:
     return isinstance(part, type) and issubclass(part, BaseModel)
 
 
-def _short(value: object) -> str:
-    shown = repr(value)
+def short(value: object) -> str:
+    """A value as a complaint shows it."""
+    try:
+        shown = repr(value)
+    except RecursionError:
+        return "what is nested too deeply"
     return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 
-def _suggestion(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The way out for a word that is not of a closed list."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f": did you mean {close[0]}?" if close else f": known are {', '.join(known)}"

@@ -5,21 +5,18 @@ from pathlib import Path
 import click
 
 from stream_filter.app.cluster import inspect_cluster
+from stream_filter.app.packs import open_packs
 from stream_filter.app.policy_file import load_policy
-from stream_filter.cli.options import connection_options, json_option, settings_of
+from stream_filter.cli.options import connection_options, json_option, model_dir_option, settings_of
 from stream_filter.cli.output import EXIT_USAGE, print_json, runs
-from stream_filter.core.errors import BrokerError, ConfigError, PackError
-from stream_filter.core.policy import Policy
+from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.kafka.delivery import choose_delivery
-from stream_filter.models.onnx_scorer import OnnxScorer
-from stream_filter.models.pack import load_pack
-from stream_filter.models.standby_scorer import require_pack_id
 
 
 @click.command()
 @click.argument("policy_path", metavar="POLICY", type=click.Path(path_type=Path))
 @connection_options
-@click.option("--model-dir", type=click.Path(path_type=Path), help="Folder of packs.  [models]")
+@model_dir_option
 @json_option
 @runs
 async def check(
@@ -40,7 +37,8 @@ async def check(
     """
     settings = settings_of(settings_path, bootstrap=bootstrap, group=group, model_dir=model_dir)
     policy = load_policy(policy_path)
-    packs, problems = _check_packs(policy, settings.model_dir)
+    scorers, problems = open_packs(policy, settings.model_dir, threads=1)
+    packs = {name: scorer.model_id for name, scorer in scorers.items()}
     warnings: list[str] = []
     delivery = None
     if bootstrap is not None or settings_path is not None:
@@ -80,20 +78,3 @@ async def check(
         raise SystemExit(EXIT_USAGE)
     if not as_json:
         click.echo(f"{policy_path}: fine, policy id {policy.policy_id}")
-
-
-def _check_packs(policy: Policy, model_dir: Path) -> tuple[dict[str, str], list[str]]:
-    """The ids of the packs that can be used, and what is wrong with the others."""
-    packs: dict[str, str] = {}
-    problems: list[str] = []
-    for rules in policy.topics:
-        if rules.model in packs:
-            continue
-        try:
-            pack = load_pack(Path(model_dir, rules.model))
-            require_pack_id(rules.model, pack.model_id, rules.model_id)
-            OnnxScorer(pack, threads=1)
-            packs[rules.model] = pack.model_id
-        except PackError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    return packs, problems

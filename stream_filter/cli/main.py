@@ -5,12 +5,14 @@ import logging
 import click
 
 from stream_filter import __version__
+from stream_filter.cli.cases import run_case_file
 from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.ledger import ledger
 from stream_filter.cli.run import run
 from stream_filter.cli.tap import tap
 from stream_filter.cli.topics import topics
+from stream_filter.cli.trial import try_policy
 from stream_filter.kafka.fetched_records import install_record_reading
 
 
@@ -25,6 +27,8 @@ def main() -> None:
     \b
     See it work:          stream-filter demo
     Check a policy:       stream-filter check policy.yaml --bootstrap HOST:PORT
+    Hold it to its cases: stream-filter test policy.yaml cases.yaml
+    Try it on events:     stream-filter try policy.yaml events.jsonl
     Create its topics:    stream-filter topics create --policy policy.yaml
     Run a worker:         stream-filter run --policy policy.yaml
     Watch decisions:      stream-filter tap TOPIC
@@ -37,5 +41,5 @@ def main() -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 
-for command in (run, check, topics, tap, ledger, demo):
+for command in (run, check, run_case_file, try_policy, topics, tap, ledger, demo):
     main.add_command(command)

@@ -23,24 +23,34 @@ def policy_option(command: Command) -> Command:
     )(command)
 
 
+def settings_option(command: Command) -> Command:
+    return click.option(
+        "--settings",
+        "settings_path",
+        type=click.Path(path_type=Path),
+        envvar="STREAM_FILTER_SETTINGS",
+        show_envvar=True,
+        help="Settings file. Flags win over environment (STREAM_FILTER_…), file, defaults.",
+    )(command)
+
+
 def connection_options(command: Command) -> Command:
     """--settings, --bootstrap and --group: where to connect."""
     for option in reversed(
         (
-            click.option(
-                "--settings",
-                "settings_path",
-                type=click.Path(path_type=Path),
-                envvar="STREAM_FILTER_SETTINGS",
-                show_envvar=True,
-                help="Settings file. Flags win over environment (STREAM_FILTER_…), file, defaults.",
-            ),
+            settings_option,
             click.option("--bootstrap", metavar="HOST:PORT", help="The broker.  [localhost:9092]"),
             click.option("--group", help="The gate's consumer group.  [stream-filter]"),
         )
     ):
         command = option(command)
     return command
+
+
+def model_dir_option(command: Command) -> Command:
+    return click.option(
+        "--model-dir", type=click.Path(path_type=Path), help="Folder of packs.  [models]"
+    )(command)
 
 
 def json_option(command: Command) -> Command:

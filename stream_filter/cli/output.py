@@ -39,6 +39,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         click.echo(line.rstrip())
 
 
+def printable(text: str, *, width: int | None = None) -> str:
+    """Text from outside, as one line that cannot steer the terminal; cut to `width`."""
+    cut = text if width is None or len(text) <= width else f"{text[: width - 1]}…"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+
+
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"

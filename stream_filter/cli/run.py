@@ -8,7 +8,12 @@ import click
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.settings import Settings
 from stream_filter.app.worker import run_worker
-from stream_filter.cli.options import connection_options, policy_option, settings_of
+from stream_filter.cli.options import (
+    connection_options,
+    model_dir_option,
+    policy_option,
+    settings_of,
+)
 from stream_filter.cli.output import runs
 from stream_filter.telemetry.logs import configure_logs
 
@@ -21,7 +26,7 @@ from stream_filter.telemetry.logs import configure_logs
     type=click.Choice(["auto", "exactly_once", "at_least_once"]),
     help="auto takes exactly once where the broker can, and says which it took.  [auto]",
 )
-@click.option("--model-dir", type=click.Path(path_type=Path), help="Folder of packs.  [models]")
+@model_dir_option
 @click.option("--web-port", type=int, help="/healthz, /readyz, /metrics.  [6066]")
 @runs
 async def run(

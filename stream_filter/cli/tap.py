@@ -1,17 +1,15 @@
 """`stream-filter tap`: decisions as they fall."""
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import orjson
 
+from stream_filter.app.block_rows import rows_of
 from stream_filter.cli.options import connection_options, settings_of
 from stream_filter.cli.output import runs
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.errors import StreamFilterError
-from stream_filter.core.ledger import Block
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
@@ -70,32 +68,13 @@ async def tap(
                     continue
                 if block.header.topic != topic:
                     continue
-                for decision in decisions_of(block):
+                for decision in rows_of(block):
                     if not _wanted(decision, route, reason, verdict, min_score, max_score):
                         continue
                     click.echo(orjson.dumps(decision).decode() if as_json else _line(decision))
                     printed += 1
                     if printed == limit:
                         return
-
-
-def decisions_of(block: Block) -> Iterator[dict[str, object]]:
-    """The rows of a block as plain values."""
-    header, decisions = block.header, block.decisions
-    for row, offset in enumerate(block.offsets.tolist()):
-        score = float(decisions.score[row])
-        yield {
-            "position": f"{header.topic}/{header.partition}/{offset}",
-            "route": Route(decisions.route[row]).label,
-            "reason": Reason(decisions.reason[row]).label,
-            "verdict": Verdict(decisions.verdict[row]).label,
-            "score": None if math.isnan(score) else round(score, 6),
-            "probability": round(float(decisions.probability[row]), 6),
-            "text_digest": f"{int(block.text_digests[row]):016x}",
-            "policy_id": header.policy_id,
-            "model_id": header.model_id,
-            "block_id": header.block_id,
-        }
 
 
 def _wanted(

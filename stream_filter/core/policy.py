@@ -80,6 +80,12 @@ class Policy:
                 return rules
         return None
 
+    @property
+    def only_topic(self) -> str | None:
+        """The topic that needs no naming: of a policy with one entry that is no glob."""
+        first = self.topics[0]
+        return first.topic if len(self.topics) == 1 and not first.is_pattern else None
+
     def subscription(self, *, except_topics: frozenset[str]) -> frozenset[str] | re.Pattern[str]:
         """What to subscribe to: names, or one expression where a glob is among them.
 

@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from stream_filter.app.gate_assembly import assemble_gate
+from stream_filter.app.rehearsal import UnwrittenLedger
+from stream_filter.app.settings import load_settings
+from stream_filter.core.policy import Policy
+from stream_filter.gate.gate import Gate
+from stream_filter.models.fixed_scorer import FixedScorer
+
 GOOD_POLICY = """\
 version: 1
 topics:
@@ -41,3 +48,21 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         if name.startswith("STREAM_FILTER_"):
             monkeypatch.delenv(name)
     return monkeypatch
+
+
+@pytest.fixture
+def fixed_gate(clean_environment: pytest.MonkeyPatch) -> Callable[..., Gate]:
+    """Makes a gate on a policy; its scorer knows these canonical texts, all others score 0.5."""
+
+    def make(policy: Policy, scores: dict[str, float]) -> Gate:
+        scorer = FixedScorer(scores, default=0.5)
+        return assemble_gate(
+            policy,
+            load_settings(None, {}),
+            scorers={rules.model: scorer for rules in policy.topics},
+            delivery="none",
+            codec=UnwrittenLedger(),
+            clock_ms=lambda: 0,
+        )
+
+    return make

@@ -45,6 +45,8 @@ def test_help_teaches(invoke: Invoke, path: tuple[str, ...]) -> None:
         ["frobnicate"],
         ["check", "x", "--no-such-option"],
         ["run"],
+        ["test", "x"],
+        ["try"],
         ["tap"],
         ["tap", "t", "--route", "sideways"],
         ["ledger", "verify"],
@@ -68,6 +70,8 @@ def test_wrong_usage(invoke: Invoke, arguments: list[str]) -> None:
     [
         ["check", "nowhere.yaml"],
         ["run", "--policy", "nowhere.yaml"],
+        ["test", "nowhere.yaml", "cases.yaml"],
+        ["try", "nowhere.yaml", "events.jsonl"],
         ["topics", "create", "--policy", "nowhere.yaml"],
         ["tap", "t", "--settings", "nowhere.yaml"],
         ["ledger", "verify", "--topic", "t", "--policy", "nowhere.yaml"],

@@ -150,3 +150,11 @@ def test_targets() -> None:
         topics=(BASE, replace(BASE, topic="b"), replace(BASE, topic="c", forward_to="d"))
     )
     assert policy.targets == {"llm.analysis", "d"}
+
+
+@pytest.mark.parametrize(
+    ("topics", "only"), [(("a",), "a"), (("a", "b"), None), (("a.*",), None), (("a", "b.*"), None)]
+)
+def test_only_topic(topics: tuple[str, ...], only: str | None) -> None:
+    """A topic needs no naming where the policy has just one, and that is no glob."""
+    assert policy_of(*topics).only_topic == only

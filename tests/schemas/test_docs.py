@@ -7,11 +7,14 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from stream_filter.app.case_model import CaseModel, ExpectModel
 from stream_filter.app.policy_file import LATER, DefaultsModel, TopicModel, load_policy
 from stream_filter.app.settings import Settings
+from stream_filter.cli.main import main
 from stream_filter.core.canonical import COLLAPSE, MASK_SET_VERSION, TYPED, canonicalize
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.telemetry.metrics import Metrics
@@ -33,6 +36,11 @@ def rows(name: str, columns: int) -> list[list[str]]:
         if line.startswith("|")
     ]
     return [row for row in cells if len(row) == columns]
+
+
+def yaml_blocks(name: str) -> list[str]:
+    """The YAML examples of a page."""
+    return re.findall(r"```yaml\n(.*?)```", read(name), re.S)
 
 
 def settings_fields(
@@ -130,14 +138,54 @@ def test_every_policy_key_is_explained() -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/policy.md"])
 def test_every_example_policy_loads(page: str, tmp_path: Path) -> None:
     """What a page shows as a policy is one."""
-    examples = [
-        block for block in re.findall(r"```yaml\n(.*?)```", read(page), re.S) if "version:" in block
-    ]
+    examples = [block for block in yaml_blocks(page) if "topics:" in block]
     assert examples
     for index, example in enumerate(examples):
         path = tmp_path / f"{index}.yaml"
         path.write_text(example, encoding="utf-8")
         assert load_policy(path).topics
+
+
+def test_example_cases_hold(tmp_path: Path) -> None:
+    """The cases that docs/policy.md shows hold on the first policy that it shows; what it shows of
+    a failure is what a failing case prints."""
+    policy, cases = tmp_path / "policy.yaml", tmp_path / "cases.yaml"
+    blocks = yaml_blocks("docs/policy.md")
+    policy.write_text(next(block for block in blocks if "topics:" in block))
+    (shown,) = (block for block in blocks if "cases:" in block)
+    cases.write_text(shown)
+    test = ["test", str(policy), str(cases), "--model-dir", str(REPO / "models")]
+    passed = CliRunner().invoke(main, test)
+    assert (passed.exit_code, passed.stderr) == (0, "")
+    assert passed.stdout.startswith("3 cases passed, policy id ")
+    asked = "{route: discard, reason: below_threshold, text:"
+    cases.write_text(shown.replace(asked, "{verdict: keep, text:"))
+    failed = CliRunner().invoke(main, test)
+    assert failed.exit_code == 1
+    (said,) = re.findall(r"```\n(FAILED .*?)\n```", read("docs/policy.md"), re.S)
+    numbers = re.compile(r"0\.[0-9]{6}")  # a score varies a little with the machine
+    printed = failed.stdout.replace(f"{tmp_path}/", "").partition("\n\n")[0]
+    assert numbers.sub("n", printed) == numbers.sub("n", said)
+
+
+def test_every_key_of_a_case_is_explained() -> None:
+    """docs/policy.md explains the keys of a case and of what it expects."""
+    section = read("docs/policy.md").partition("## Testing a policy")[2].partition("\n## ")[0]
+    explained = set(re.findall(r"`(\w+)`", section))
+    assert {*CaseModel.model_fields, *ExpectModel.model_fields} <= explained
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/policy.md", "deploy/policy.yaml", "stream_filter/demo/policy.yaml"],
+)
+def test_editors_find_the_schema(page: str) -> None:
+    """What is shipped or shown first as a policy names its schema, which is there."""
+    text = yaml_blocks(page)[0] if page.endswith(".md") else read(page)
+    first = text.partition("\n")[0]
+    (schema,) = re.findall(r"^# yaml-language-server: \$schema=(\S+)$", first)
+    target = ((REPO / page).parent / schema).resolve()
+    assert target == REPO / "schemas/policy.schema.json"
 
 
 def test_mask_table_is_the_mask_set() -> None:

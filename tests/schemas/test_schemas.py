@@ -12,7 +12,14 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from stream_filter.app.policy_file import LATER, load_policy
+from stream_filter.app.case_file import load_cases
+from stream_filter.app.policy_file import (
+    LATER,
+    DefaultsModel,
+    PolicyModel,
+    TopicModel,
+    load_policy,
+)
 from stream_filter.app.schemas import documents, main
 from stream_filter.app.settings import load_settings
 from stream_filter.core.canonical import MASK_SET_VERSION
@@ -101,6 +108,89 @@ def test_policy_schema_refuses_what_the_loader_refuses(broken: Any, tmp_path: Pa
     assert not is_valid("policy.schema.json", broken)
     with pytest.raises(ConfigError):
         load(yaml.safe_dump(broken), tmp_path)
+
+
+def described(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every key that a schema names, at any depth, with what it says of it."""
+    found = []
+    for owner in (schema, *schema["$defs"].values()):
+        for name, said in owner.get("properties", {}).items():
+            found.append((f"{owner['title']}.{name}", said))
+    return found
+
+
+@pytest.mark.parametrize("name", ["policy.schema.json", "cases.schema.json"])
+def test_every_key_has_a_description_and_examples(name: str) -> None:
+    """Editors show what a key means and what one writes: no key is without, and each example is
+    one that the schema takes."""
+    keys = described(SCHEMAS[name])
+    for key, said in keys:
+        assert len(said.get("description", "")) > 10, key
+        assert said.get("examples"), key
+        for example in said["examples"]:
+            fragment = {**said, "$defs": SCHEMAS[name]["$defs"]}
+            assert not list(jsonschema.Draft202012Validator(fragment).iter_errors(example)), key
+    if name == "policy.schema.json":
+        models = (PolicyModel, TopicModel, DefaultsModel)
+        assert {f for model in models for f in model.model_fields} <= {
+            key.partition(".")[2] for key, _ in keys
+        }
+
+
+CASES = """
+version: 1
+topic: payments.logs
+cases:
+  - name: all of it
+    key: k
+    headers: {a: b, c: null}
+    timestamp: "2026-11-24T12:00:00Z"
+    payload: {m: x}
+    repeat: 2
+    expect: {verdict: keep, route: forward, reason: important, text: x, score: {min: 0.5}}
+  - {payload: null, key: null, expect: {reason: unreadable}}
+  - {payload_base64: eA==, timestamp: 0, topic: payments.logs, expect: {rule: r}}
+"""
+CASE = {"payload": {"m": "x"}, "expect": {"verdict": "keep"}}
+
+
+def read_cases(text: str, folder: Path) -> None:
+    """Load a case file with this text, for a policy of one topic."""
+    (folder / "policy.yaml").write_text(
+        yaml.safe_dump({"version": 1, "topics": {"payments.logs": ALONE}})
+    )
+    (folder / "cases.yaml").write_text(text)
+    load_cases(folder / "cases.yaml", load_policy(folder / "policy.yaml"))
+
+
+def test_cases_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
+    """A case file with every key is valid for both."""
+    read_cases(CASES, tmp_path)
+    assert is_valid("cases.schema.json", yaml.safe_load(CASES))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"version": 1, "cases": []},
+        {"version": 1, "cases": [{**CASE, "colour": "red"}]},
+        {"version": 1, "cases": [{"payload": "x"}]},
+        {"version": 1, "cases": [{"expect": {"verdict": "keep"}}]},
+        {"version": 1, "cases": [{**CASE, "payload_base64": "eA=="}]},
+        {"version": 1, "cases": [{**CASE, "payload": 7}]},
+        {"version": 1, "cases": [{**CASE, "expect": {}}]},
+        {"version": 1, "cases": [{**CASE, "expect": {"verdict": "maybe"}}]},
+        {"version": 1, "cases": [{**CASE, "expect": {"score": {"min": 2}}}]},
+        {"version": 1, "cases": [{**CASE, "repeat": 0}]},
+        {"version": 1, "cases": [{**CASE, "headers": {"a": 1}}]},
+    ],
+)
+def test_cases_schema_refuses_what_the_loader_refuses(broken: Any, tmp_path: Path) -> None:
+    """An editor that follows the schema marks what `test` would refuse."""
+    assert not is_valid("cases.schema.json", broken)
+    with pytest.raises(ConfigError):
+        read_cases(yaml.safe_dump(broken), tmp_path)
 
 
 def test_settings_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""A ledger block as rows of plain values: what people and JSON are shown of a decision."""
+
+import math
+from collections.abc import Iterator
+
+from stream_filter.core.decision import Reason, Route, Verdict
+from stream_filter.core.ledger import Block
+
+
+def rows_of(block: Block) -> Iterator[dict[str, object]]:
+    """A dictionary for each record, in offset order."""
+    header, decisions = block.header, block.decisions
+    for row, offset in enumerate(block.offsets.tolist()):
+        score = float(decisions.score[row])
+        yield {
+            "position": f"{header.topic}/{header.partition}/{offset}",
+            "route": Route(decisions.route[row]).label,
+            "reason": Reason(decisions.reason[row]).label,
+            "verdict": Verdict(decisions.verdict[row]).label,
+            "score": None if math.isnan(score) else round(score, 6),
+            "probability": round(float(decisions.probability[row]), 6),
+            "text_digest": f"{int(block.text_digests[row]):016x}",
+            "policy_id": header.policy_id,
+            "model_id": header.model_id,
+            "block_id": header.block_id,
+        }

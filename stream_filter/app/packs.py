@@ -1,0 +1,35 @@
+"""The model packs that a policy names, opened now: who cannot wait for a pack is told at once."""
+
+from pathlib import Path
+
+from stream_filter.core.errors import ConfigError, PackError
+from stream_filter.core.policy import Policy
+from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.pack import load_pack
+from stream_filter.models.standby_scorer import require_pack_id
+
+
+def open_packs(
+    policy: Policy, model_dir: Path, *, threads: int
+) -> tuple[dict[str, OnnxScorer], list[str]]:
+    """The packs that can be used, by name, and what is wrong with the others."""
+    scorers: dict[str, OnnxScorer] = {}
+    problems: list[str] = []
+    for rules in policy.topics:
+        if rules.model in scorers:
+            continue
+        try:
+            pack = load_pack(Path(model_dir, rules.model))
+            require_pack_id(rules.model, pack.model_id, rules.model_id)
+            scorers[rules.model] = OnnxScorer(pack, threads=threads)
+        except PackError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    return scorers, problems
+
+
+def require_packs(policy: Policy, model_dir: Path, *, threads: int) -> dict[str, OnnxScorer]:
+    """All packs, by name. Raises ConfigError."""
+    scorers, problems = open_packs(policy, model_dir, threads=threads)
+    if problems:
+        raise ConfigError(*problems)
+    return scorers
