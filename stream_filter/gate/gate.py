@@ -142,7 +142,7 @@ class Gate:
         decided = perf_counter()
 
         emissions = self._emissions(batch, rules, block, causes, size_limits)
-        emissions += self._summaries(ended, (batch.topic, batch.partition))
+        emissions += self._summaries(rules, ended, (batch.topic, batch.partition))
         block_bytes = self._codec.encode(block)
         saved = memory.save(batch.next_offset)
         emitted = perf_counter()
@@ -169,21 +169,22 @@ class Gate:
         """What a partition sends that had no records for `idle_s`: the summaries of its windows,
         once it was idle for a window's length. None where there is nothing to send."""
         rules = self._config.policy.for_topic(memory.topic)
+        assert rules is not None, f"subscribed to {memory.topic}, which no rule covers"
         folds = memory.memory.folds
-        if not len(folds) or (rules and rules.fold and idle_s * 1000 < rules.fold.window_ms):
+        if not len(folds) or (rules.fold and idle_s * 1000 < rules.fold.window_ms):
             return None
         ended = folds.end_all()
         return Settlement(
             topic=memory.topic,
             partition=memory.partition,
-            emissions=self._summaries(ended, (memory.topic, memory.partition)),
+            emissions=self._summaries(rules, ended, (memory.topic, memory.partition)),
             memory=memory.save(next_offset),
             settled_at_ms=self._clock_ms(),
         )
 
-    def _summaries(self, ended: Sequence[FoldWindow], source: tuple[str, int]) -> list[Emission]:
-        rules = self._config.policy.for_topic(source[0])
-        assert rules is not None
+    def _summaries(
+        self, rules: TopicPolicy, ended: Sequence[FoldWindow], source: tuple[str, int]
+    ) -> list[Emission]:
         return [
             summary_emission(
                 summarize(window, source, self._policy_id),
