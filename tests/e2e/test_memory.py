@@ -24,22 +24,23 @@ def event(message: str) -> bytes:
     return orjson.dumps({"service": "pay", "level": "ERROR", "message": message})
 
 
-async def send(gate: Any, name: str, values: list[tuple[int, bytes, int]]) -> None:
-    """Send values to partitions with timestamps, many at a time."""
+async def send(
+    gate: Any, name: str, values: list[tuple[int, bytes, int]], *, pause_s: float = 0.0
+) -> None:
+    """Send values to partitions with timestamps: a hundred portions with a pause after each."""
     producer = AIOKafkaProducer(bootstrap_servers=gate.bootstrap, linger_ms=20)
     await producer.start()
     try:
-        futures = []
-        for partition, value, at_ms in values:
-            futures.append(
+        portion = max(1, len(values) // 100)
+        for first in range(0, len(values), portion):
+            futures = [
                 await producer.send(
                     gate.topic(name), value, partition=partition, timestamp_ms=at_ms
                 )
-            )
-            if len(futures) >= 10_000:
-                await asyncio.gather(*futures)
-                futures.clear()
-        await asyncio.gather(*futures)
+                for partition, value, at_ms in values[first : first + portion]
+            ]
+            await asyncio.gather(*futures)
+            await asyncio.sleep(pause_s)
     finally:
         await producer.stop()
 
@@ -109,10 +110,11 @@ async def test_a_storm_across_kill_9(kafka_gate: Any, events: int) -> None:
     storm = [(i % 2, value, began_ms + i * span_ms // events) for i in range(events)]
     gate.worker.start()
     gate.worker.wait_ready()
-    sending = asyncio.create_task(send(gate, "storm", storm))
-    for share in (0.2, 0.5):
+    sending = asyncio.create_task(send(gate, "storm", storm, pause_s=0.15))
+    for share in (0.1, 0.4):
         await gate.settled("storm", int(events * share), timeout_s=300)
         gate.worker.kill()
+        assert not sending.done(), "killed in the middle"
         gate.worker.start()
     await sending
     await gate.settled("storm", events, timeout_s=600)
@@ -134,8 +136,9 @@ async def test_a_storm_across_kill_9(kafka_gate: Any, events: int) -> None:
     assert gate.worker.stop() == 0
 
 
-async def test_texts_seen_before_are_not_novel_again(gate: Any) -> None:
+async def test_texts_seen_before_are_not_novel_again(kafka_gate: Any) -> None:
     """Not after a restart, not after a rebalance to a new worker and not after its death."""
+    gate = kafka_gate
     gate.prepare({"logs": {**DROP_ALL, "novelty": {"forward_first": 2}}}, partitions=2)
     letters = "abcdefghijklmnopqrst"
     now_ms = int(time.time() * 1000)
@@ -176,8 +179,9 @@ async def test_texts_seen_before_are_not_novel_again(gate: Any) -> None:
     assert gate.worker.stop() == 0
 
 
-async def test_a_damaged_memory_forwards(gate: Any) -> None:
+async def test_a_damaged_memory_forwards(kafka_gate: Any) -> None:
     """Garbage in the memory topic is an alarm; texts are novel once more, and all goes on."""
+    gate = kafka_gate
     gate.prepare({"logs": {**DROP_ALL, "novelty": {"forward_first": 1}}})
     gate.worker.start()
     gate.worker.wait_ready()
