@@ -10,41 +10,21 @@ ends after `MAX_SPAN` offsets. The memory is bounded: of more windows than it ho
 opened first end early. A text whose window ended early is forwarded again: errors are forwards.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.entry import Entry, check_entry
+from stream_filter.core.fold_window import COLUMNS, FoldWindow, from_entry, to_entry
 from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Fold
 
 WINDOWS_LIMIT = 5_000
 """Open windows of one partition."""
-MAX_SPAN = 10_000_000
-"""Offsets from a window's first record, after which it ends."""
-
-
-@dataclass(slots=True)
-class FoldWindow:
-    """One text in one window. Times in Unix ms; it covers [start_ms, end_ms)."""
-
-    digest: int
-    start_ms: int
-    end_ms: int
-    due_ms: int
-    """It ends when the clock shows this: its end, or later where it was opened late."""
-    opened_at: int
-    """The offset of its first record."""
-    seen: int = 0
-    folded: int = 0
-    first_folded: int = -1
-    """Offsets; -1 where nothing was folded."""
-    last_folded: int = -1
-    text: str = ""
-    """Empty until something was folded."""
+_FAR = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,25 +40,43 @@ class Admission:
     """The text of each window: index into the batch's distinct texts."""
 
 
+@dataclass(slots=True)
+class _Runs:
+    """Consecutive records, in the order of texts and windows, that share a window."""
+
+    windows: list[FoldWindow] = field(default_factory=list)
+    text_codes: list[int] = field(default_factory=list)
+    begins: list[int] = field(default_factory=list)
+    room: list[int] = field(default_factory=list)
+    """How many of a run the window still lets go on."""
+
+    def add(self, window: FoldWindow, text_code: int, begin: int, keep: int) -> None:
+        self.windows.append(window)
+        self.text_codes.append(text_code)
+        self.begins.append(begin)
+        self.room.append(keep - window.seen)
+
+    def places(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For each of the n records its run, and its place in it."""
+        begins = np.array(self.begins, np.int64)
+        run_of = np.searchsorted(begins, np.arange(n), side="right") - 1
+        return run_of, np.arange(n) - begins[run_of]
+
+
 class Folds:
     """The open windows. A part of the partition's memory."""
 
     kind = "fold"
-    columns = (
-        "end_ms",
-        "due_ms",
-        "opened_at",
-        "seen",
-        "folded",
-        "first_folded",
-        "last_folded",
-    )
+    columns = COLUMNS
 
     def __init__(self, *, limit: int = WINDOWS_LIMIT) -> None:
         self._limit = limit
         self._open: dict[tuple[int, int], FoldWindow] = {}
         self._ended: list[FoldWindow] = []
         self._changed: set[tuple[int, int]] = set()
+        # No window ends before both of these.
+        self._next_due_ms = _FAR
+        self._next_end_offset = _FAR
 
     def __len__(self) -> int:
         return len(self._open)
@@ -96,40 +94,47 @@ class Folds:
 
         `times_ms`: the records' times; `clock_ms`: what the clock shows after each of them.
         """
-        is_duplicate = np.zeros(eligible.shape, np.bool_)
-        window_codes = np.full(eligible.shape, -1, np.int32)
-        windows: list[FoldWindow] = []
-        text_codes: list[int] = []
         rows = np.flatnonzero(eligible & (batch.codes >= 0))
         starts = times_ms[rows] // fold.window_ms * fold.window_ms
-        for members in _groups(rows, batch.codes[rows], starts):
-            code = int(batch.codes[members[0]])
-            start_ms = int(times_ms[members[0]]) // fold.window_ms * fold.window_ms
-            clocks, offsets = clock_ms[members], batch.offsets[members]
-            done = 0
-            while done < len(members):
-                window = self._open_at(
-                    (int(batch.digests[code]), start_ms),
-                    int(clocks[done]),
-                    int(offsets[done]),
-                    fold.window_ms,
-                )
-                until = min(
-                    int(np.searchsorted(clocks, window.due_ms)),
-                    int(np.searchsorted(offsets, window.opened_at + MAX_SPAN)),
-                )
-                now = members[done:until]
-                is_duplicate[now[max(0, fold.keep - window.seen) :]] = True
-                window_codes[now] = len(windows)
-                window.seen += len(now)
-                windows.append(window)
-                text_codes.append(code)
-                done = until
+        # By text and window; stable, so that the rows of one stay in order.
+        order = np.lexsort((starts, batch.codes[rows]))
+        rows, starts, codes = rows[order], starts[order], batch.codes[rows[order]]
+        clocks, offsets = clock_ms[rows], batch.offsets[rows]
+        is_first = np.ones(len(rows), np.bool_)
+        is_first[1:] = (np.diff(codes) != 0) | (np.diff(starts) != 0)
+        first = np.flatnonzero(is_first)
+        runs = _Runs()
+        for begin, end, code, digest, start_ms in zip(
+            first.tolist(),
+            np.append(first, len(rows))[1:].tolist(),
+            codes[first].tolist(),
+            batch.digests[codes[first]].tolist(),
+            starts[first].tolist(),
+            strict=True,
+        ):
+            at = begin
+            while at < end:
+                window = self._open_at((digest, start_ms), clocks[at], offsets[at], fold.window_ms)
+                until = end
+                if clocks[end - 1] >= window.due_ms or offsets[end - 1] >= window.end_offset:
+                    until = at + min(
+                        int(np.searchsorted(clocks[at:end], window.due_ms)),
+                        int(np.searchsorted(offsets[at:end], window.end_offset)),
+                    )
+                runs.add(window, code, at, fold.keep)
+                window.seen += until - at
+                at = until
+
+        run_of, place = runs.places(len(rows))
+        is_duplicate = np.zeros(eligible.shape, np.bool_)
+        is_duplicate[rows] = place >= np.array(runs.room, np.int64)[run_of]
+        window_codes = np.full(eligible.shape, -1, np.int32)
+        window_codes[rows] = run_of
         return Admission(
             is_duplicate=is_duplicate,
             window_codes=window_codes,
-            windows=windows,
-            text_codes=text_codes,
+            windows=runs.windows,
+            text_codes=runs.text_codes,
         )
 
     def settle(
@@ -164,49 +169,53 @@ class Folds:
 
     def changes(self) -> list[Entry]:
         found = [
-            _entry(self._open[place]) if place in self._open else Entry(*place, ())
+            to_entry(self._open[place]) if place in self._open else Entry(*place, ())
             for place in sorted(self._changed)
         ]
         self._changed.clear()
         return found
 
     def everything(self) -> list[Entry]:
-        return [_entry(window) for window in self._open.values()]
+        return [to_entry(window) for window in self._open.values()]
 
     def apply(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            check_entry(entry, len(self.columns))
+            check_entry(entry, len(COLUMNS))
             self._open.pop((entry.key, entry.at), None)
             if entry.numbers:
-                window = _window(entry)
-                if window.opened_at < 0 or not 0 <= window.folded <= window.seen:
-                    raise ValueError("a window's counts contradict each other")
+                window = from_entry(entry)
                 self._open[entry.key, entry.at] = window
+                self._next_due_ms = min(self._next_due_ms, window.due_ms)
+                self._next_end_offset = min(self._next_end_offset, window.end_offset)
 
     def _open_at(
         self, place: tuple[int, int], clock_ms: int, offset: int, length_ms: int
     ) -> FoldWindow:
         """The window at a place that is open for a record; a new one where there is none."""
         found = self._open.get(place)
-        if found is not None and (clock_ms >= found.due_ms or offset >= found.opened_at + MAX_SPAN):
+        if found is not None and (clock_ms >= found.due_ms or offset >= found.end_offset):
             self._end(found)
             found = None
         self._changed.add(place)
         if found is None:
             digest, start_ms = place
             end_ms = start_ms + length_ms
-            due_ms = end_ms if end_ms > clock_ms else clock_ms + length_ms
-            found = self._open[place] = FoldWindow(digest, start_ms, end_ms, due_ms, offset)
+            due_ms = end_ms if end_ms > clock_ms else int(clock_ms) + length_ms
+            found = FoldWindow(digest, start_ms, end_ms, due_ms, int(offset))
+            self._open[place] = found
+            self._next_due_ms = min(self._next_due_ms, due_ms)
+            self._next_end_offset = min(self._next_end_offset, found.end_offset)
         return found
 
     def _end_due(self, clock_ms: int, offset: int) -> None:
-        ended = [
-            window
-            for window in self._open.values()
-            if clock_ms >= window.due_ms or offset >= window.opened_at + MAX_SPAN
-        ]
-        for window in ended:
-            self._end(window)
+        if clock_ms < self._next_due_ms and offset < self._next_end_offset:
+            return
+        for window in list(self._open.values()):
+            if clock_ms >= window.due_ms or offset >= window.end_offset:
+                self._end(window)
+        windows = self._open.values()
+        self._next_due_ms = min((window.due_ms for window in windows), default=_FAR)
+        self._next_end_offset = min((window.end_offset for window in windows), default=_FAR)
 
     def _end(self, window: FoldWindow) -> None:
         place = (window.digest, window.start_ms)
@@ -217,24 +226,3 @@ class Folds:
     def _take_ended(self) -> list[FoldWindow]:
         ended, self._ended = self._ended, []
         return [window for window in ended if window.folded]
-
-
-def _groups(
-    rows: NDArray[np.intp], codes: NDArray[np.int32], starts: NDArray[np.int64]
-) -> Iterator[NDArray[np.intp]]:
-    """The rows of each text and window, in order."""
-    order = np.lexsort((starts, codes))  # stable: rows of a group stay in order
-    codes, starts = codes[order], starts[order]
-    cuts = np.flatnonzero((np.diff(codes) != 0) | (np.diff(starts) != 0)) + 1
-    if len(rows):
-        yield from np.split(rows[order], cuts)
-
-
-def _entry(window: FoldWindow) -> Entry:
-    numbers = tuple(getattr(window, name) for name in Folds.columns)
-    return Entry(window.digest, window.start_ms, numbers, window.text)
-
-
-def _window(entry: Entry) -> FoldWindow:
-    numbers = dict(zip(Folds.columns, entry.numbers, strict=True))
-    return FoldWindow(digest=entry.key, start_ms=entry.at, text=entry.text, **numbers)

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, fields
 
 from stream_filter.core.decision import Reason
-from stream_filter.core.folds import FoldWindow
+from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.position import parse_position
 from stream_filter.gate.batch import Emission
 from stream_filter.gate.headers import fold_headers

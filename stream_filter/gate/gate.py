@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.decision import Decisions, Reason, Route
-from stream_filter.core.folds import FoldWindow
+from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Policy, TopicPolicy

@@ -18,7 +18,7 @@ from stream_filter.core.decision import (
     hold_out,
     leave_unenforced,
 )
-from stream_filter.core.folds import FoldWindow
+from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.holdout import held_out
 from stream_filter.core.memory import Memory
 from stream_filter.core.occurrences import Occurrences

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from stream_filter.core.clock import PartitionClock, record_times
 from stream_filter.core.entry import Entry
-from stream_filter.core.folds import MAX_SPAN, Folds, FoldWindow
+from stream_filter.core.fold_window import MAX_SPAN, FoldWindow
+from stream_filter.core.folds import Folds
 from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Fold
 

@@ -28,7 +28,7 @@ from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.decision import Decisions, Reason, Route, Verdict
 from stream_filter.core.entry import Entry
 from stream_filter.core.errors import ConfigError
-from stream_filter.core.folds import FoldWindow
+from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.gate.fold_summary import parse_summary, summarize, summary_emission
 from stream_filter.gate.headers import Stamp
