@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream_filter.core.position import parse_position
 from stream_filter.gate.fold_summary import FoldSummary, parse_summary
@@ -254,3 +255,21 @@ async def test_a_ramp_grows_around_what_it_holds(kafka_gate: Any) -> None:
 def tapped(gate: Any, name: str, limit: int) -> list[dict[str, Any]]:
     done = gate.run("tap", gate.topic(name), "--from-beginning", "--limit", limit, "--json")
     return [orjson.loads(line) for line in done.stdout.splitlines()]
+
+
+async def test_check_warns_of_a_memory_that_is_not_compacted(kafka_gate: Any) -> None:
+    """`topics create` makes the memory topic compacted; `check` warns where somebody made it
+    otherwise."""
+    gate = kafka_gate
+    gate.prepare({"logs": DROP_ALL})
+    checked = gate.run("check", gate.policy_file, "--json")
+    assert orjson.loads(checked.stdout)["warnings"] == []
+    admin = AIOKafkaAdminClient(bootstrap_servers=gate.bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(gate.topic("plain"), 1, 1)])
+    await admin.close()
+    text = gate.settings_file.read_text()
+    gate.settings_file.write_text(text.replace(gate.topic("memory"), gate.topic("plain")))
+    checked = gate.run("check", gate.policy_file, "--json")
+    (warning,) = orjson.loads(checked.stdout)["warnings"]
+    assert f"'{gate.topic('plain')}' is not compacted" in warning
