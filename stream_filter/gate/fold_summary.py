@@ -66,16 +66,20 @@ def summary_emission(summary: FoldSummary, *, topic: str, key: bytes) -> Emissio
 
 def parse_summary(value: bytes) -> FoldSummary:
     """Read a summary's value. Raises ValueError where it is none."""
-    document = json.loads(value)
+    try:
+        document = json.loads(value)
+    except RecursionError as error:
+        raise ValueError("not a fold summary: nested too deeply") from error
     if not isinstance(document, dict) or document.get("summary_version") != SUMMARY_VERSION:
         raise ValueError("not a fold summary of this version")
     try:
         summary = FoldSummary(**document)
-        first, last = parse_position(summary.first), parse_position(summary.last)
-    except (TypeError, AttributeError) as error:
+    except TypeError as error:
         raise ValueError(f"not a fold summary: {error}") from error
+    for field in fields(summary):
+        if type(getattr(summary, field.name)) is not field.type:
+            raise ValueError(f"not a fold summary: {field.name} is not of its type")
+    first, last = parse_position(summary.first), parse_position(summary.last)
     if (first.topic, first.partition) != (last.topic, last.partition):
         raise ValueError("not a fold summary: of two partitions")
-    if type(summary.folded) is not int:
-        raise ValueError("not a fold summary: `folded` is no number")
     return summary

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -157,6 +158,46 @@ def test_summary(
     assert [name for name, _ in emission.headers] == ["sf-id", "sf-fold", "sf-reason", "sf-policy"]
     headers = dict(emission.headers)
     assert (headers["sf-fold"], headers["sf-reason"]) == (b"logs/3/13", b"duplicate")
+
+
+SUMMARY = {
+    "summary_version": "1",
+    "text": "failure",
+    "text_digest": "00000000000000ff",
+    "folded": 7,
+    "first": "logs/3/13",
+    "last": "logs/3/19",
+    "window_start_ms": 0,
+    "window_end_ms": 60_000,
+    "policy_id": "0123456789abcdef",
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{name: None} for name in SUMMARY]
+    + [{"folded": True}, {"folded": "7"}, {"text_digest": 255}, {"more": 1}]
+    + [{"first": "logs/4/13"}, {"first": "logs"}, {"summary_version": "2"}],
+    ids=str,
+)
+def test_what_is_no_summary(change: dict[str, Any]) -> None:
+    """Whatever a foreign producer calls a summary is a ValueError, or one."""
+    assert parse_summary(json.dumps(SUMMARY).encode()).folded == 7
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_summary(json.dumps(SUMMARY | change).encode())
+
+
+@given(st.binary(max_size=50))
+def test_garbage_is_no_summary(value: bytes) -> None:
+    """And so is garbage."""
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_summary(value)
+
+
+def test_deep_garbage_is_no_summary() -> None:
+    """Also where it is nested more deeply than the parser goes."""
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_summary(b"[" * 100_000)
 
 
 def test_shadow_counts_and_folds_nothing(
