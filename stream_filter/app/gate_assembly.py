@@ -8,6 +8,7 @@ from stream_filter.formats.text_reader import text_reader
 from stream_filter.gate.gate import Gate, GateConfig
 from stream_filter.gate.ports import LedgerCodec, Scorer
 from stream_filter.store.arrow_block import ArrowLedgerCodec
+from stream_filter.store.msgpack_memory import MsgpackMemoryCodec
 
 
 def assemble_gate(
@@ -33,5 +34,6 @@ def assemble_gate(
         scorers=scorers,
         make_reader=text_reader,
         codec=codec or ArrowLedgerCodec(),
+        memory_codec=MsgpackMemoryCodec(),
         clock_ms=clock_ms,
     )

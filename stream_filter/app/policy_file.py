@@ -3,21 +3,35 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from stream_filter.app.durations import DURATION_PATTERN, check_duration, duration_ms
 from stream_filter.app.yaml_lines import YamlDocument, explain, read_yaml
 from stream_filter.core.errors import ConfigError
-from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
+from stream_filter.core.policy import (
+    Fold,
+    Format,
+    Mode,
+    Novelty,
+    Policy,
+    Thresholds,
+    TopicPolicy,
+)
 from stream_filter.core.template import parse_template
 
 LATER = {
     "target": "give raw thresholds",
     "rules": "leave it out",
-    "novelty": "leave it out",
-    "fold": "leave it out",
     "budget": "leave it out",
     "overload": "leave it out",
-    "ramp": "use mode: shadow or enforce",
     "challenger": "leave it out",
     "on_failure": "leave it out",
     "epoch": "leave it out",
@@ -31,6 +45,10 @@ LATER = {
 """Keys that have their place in the policy and no meaning yet: refused, never ignored."""
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+_Percent = Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)]
+_Duration = Annotated[
+    str, BeforeValidator(check_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})
+]
 _TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
@@ -63,6 +81,28 @@ class PackModel(_Closed):
         pattern=r"^[0-9a-f]{16}$",
         description="The pack's id, as `stream-filter check` prints it. Another pack is refused.",
         examples=["0123456789abcdef"],
+    )
+
+
+class NoveltyModel(_Closed):
+    """The first occurrences of a text that would be dropped are forwarded."""
+
+    forward_first: int = Field(
+        ge=1, le=1_000_000, description="How many of each canonical text.", examples=[5]
+    )
+
+
+class FoldModel(_Closed):
+    """In a storm of equal texts a few are forwarded, the rest counted in one summary."""
+
+    window: _Duration = Field(
+        description="Length of a window of the records' time, from 1s to 1d.", examples=["60s"]
+    )
+    keep: int = Field(
+        ge=1,
+        le=1_000_000,
+        description="How many of a text are forwarded in a window.",
+        examples=[3],
     )
 
 
@@ -103,8 +143,23 @@ class TopicModel(_Closed):
         description="The topic that forwarded records go to.",
         examples=["llm.analysis"],
     )
+    novelty: NoveltyModel | None = Field(
+        default=None,
+        description="Forward the first of each text that would be dropped. null: none.",
+        examples=[{"forward_first": 5}],
+    )
+    fold: FoldModel | None = Field(
+        default=None,
+        description="Forward the first of equal texts in a window, count the rest. null: no fold.",
+        examples=[{"window": "60s", "keep": 3}],
+    )
+    ramp: _Percent = Field(
+        default=100.0,
+        description="Percent of the records on which mode: enforce acts.",
+        examples=[10],
+    )
 
-    @field_validator("holdout", mode="before")
+    @field_validator("holdout", "ramp", mode="before")
     @classmethod
     def _whole_share(cls, value: Any) -> Any:
         return float(value) if type(value) is int else value
@@ -135,6 +190,9 @@ class DefaultsModel(_Closed):
     mode: Literal["shadow", "enforce"] | None = None
     holdout: _Share | None = None
     forward_to: _TopicName | None = None
+    novelty: NoveltyModel | None = None
+    fold: FoldModel | None = None
+    ramp: _Percent | None = None
 
 
 class PolicyModel(_Closed):
@@ -245,6 +303,11 @@ def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
         mode=Mode(rules.mode),
         holdout=rules.holdout,
         forward_to=rules.forward_to,
+        novelty=Novelty(forward_first=rules.novelty.forward_first) if rules.novelty else None,
+        fold=Fold(window_ms=duration_ms(rules.fold.window), keep=rules.fold.keep)
+        if rules.fold
+        else None,
+        ramp=rules.ramp,
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
+from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
 from stream_filter.app.policy_file import DefaultsModel, PolicyModel, TopicModel
 from stream_filter.app.settings import Settings
 from stream_filter.core.decision import Reason, Route, Verdict
@@ -72,7 +73,8 @@ _POLICY = {
     "description": "The id of the policy that decided.",
 }
 _DEAD = (Reason.UNDECODABLE, Reason.TOO_LARGE)
-_FORWARDED = tuple(r for r in Reason if r not in {*_DEAD, Reason.BELOW_THRESHOLD})
+_SENT_NOWHERE = (Reason.BELOW_THRESHOLD, Reason.DUPLICATE)
+_FORWARDED = tuple(r for r in Reason if r not in {*_DEAD, *_SENT_NOWHERE})
 
 
 class _Untitled(GenerateJsonSchema):
@@ -91,6 +93,8 @@ def documents() -> dict[str, dict[str, Any]]:
         "manifest.schema.json": _of_model(Manifest, "stream-filter model pack manifest"),
         "headers.schema.json": _headers(),
         "dead-letter.schema.json": _dead_letter(),
+        "fold-summary.schema.json": fold_summary_schema(),
+        "memory.schema.json": memory_schema(),
         "ledger-block.json": _ledger_block(),
     }
 

@@ -23,6 +23,7 @@ from stream_filter.core.policy import Policy
 from stream_filter.kafka.data_plane import DataPlane, PlaneConfig
 from stream_filter.kafka.delivery import Delivery, choose_delivery
 from stream_filter.kafka.partition_loop import LoopConfig
+from stream_filter.kafka.unit_of_work import AccountTopics
 from stream_filter.models.standby_scorer import StandbyScorer
 from stream_filter.telemetry.metrics import Metrics
 from stream_filter.telemetry.observer import TelemetryObserver
@@ -115,12 +116,14 @@ def plane_config(policy: Policy, settings: Settings, delivery: Delivery) -> Plan
     """The data plane's part of the settings."""
     return PlaneConfig(
         subscription=policy.subscription(
-            except_topics=frozenset({settings.ledger_topic, settings.dead_letter_topic})
+            except_topics=frozenset(
+                {settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic}
+            )
         ),
         group=settings.group,
         group_instance_id=settings.group_instance_id,
         delivery=delivery,
-        ledger_topic=settings.ledger_topic,
+        accounts=AccountTopics(ledger=settings.ledger_topic, memory=settings.memory_topic),
         compression=settings.compression,
         isolation_level=settings.isolation_level,
         session_timeout_ms=settings.session_timeout_ms,

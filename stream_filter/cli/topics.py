@@ -55,7 +55,7 @@ async def create(
     with_sources: bool,
     as_json: bool,
 ) -> None:
-    """Create the analysis, ledger and dead-letter topics that are missing.
+    """Create the analysis, ledger, memory and dead-letter topics that are missing.
 
     Topics that exist are left as they are. New ones take records as large as the sources do,
     and the headers that the gate adds.

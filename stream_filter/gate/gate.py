@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Decisions, Reason, Route, decide
-from stream_filter.core.holdout import held_out
+from stream_filter.core.decision import Decisions, Reason, Route
+from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Policy, TopicPolicy
-from stream_filter.gate.batch import Emission, Outcome, RecordBatch
+from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
+from stream_filter.gate.fold_summary import summarize, summary_emission
 from stream_filter.gate.headers import Stamp
-from stream_filter.gate.ports import LedgerCodec, Record, Scorer, TextReader, Texts
+from stream_filter.gate.partition_memory import PartitionMemory, recall
+from stream_filter.gate.ports import LedgerCodec, MemoryCodec, Record, Scorer, TextReader
+from stream_filter.gate.routing import Scored, route_batch
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 
 _Scalar = TypeVar("_Scalar", np.float32, np.uint64)
@@ -38,8 +42,8 @@ class GateConfig:
 class Gate:
     """Decides batches. Thread-safe: batches of different partitions may be processed at once.
 
-    `process` is deterministic but for the clock's reading in the block's header: the same records
-    under the same policy, pack and key get the same decisions, however they are batched.
+    `process` is deterministic: the same records under the same policy, pack, key and memory, at
+    the time that the block's header names, get the same decisions, however they are batched.
     """
 
     def __init__(
@@ -49,12 +53,14 @@ class Gate:
         scorers: Mapping[str, Scorer],
         make_reader: Callable[[TopicPolicy], TextReader],
         codec: LedgerCodec,
+        memory_codec: MemoryCodec,
         clock_ms: Callable[[], int],
     ) -> None:
         """`scorers` holds one for every pack that the policy names, by the pack's name."""
         self._config = config
         self._policy_id = config.policy.policy_id
         self._codec = codec
+        self._memory_codec = memory_codec
         self._clock_ms = clock_ms
         share = config.cache_bytes // max(1, len(scorers))
         self._caches = {
@@ -62,13 +68,30 @@ class Gate:
         }
         self._readers = {rules.topic: make_reader(rules) for rules in config.policy.topics}
 
-    def process(self, batch: RecordBatch, size_limits: Mapping[str, int]) -> Outcome:
-        """Decide one batch.
+    def recall(
+        self, topic: str, partition: int, saved: Mapping[bytes, bytes], *, up_to: int
+    ) -> tuple[PartitionMemory, list[str]]:
+        """The memory of a partition that is taken over, and what of `saved` could not be used.
+
+        `saved`: its records in the memory topic, the latest of each key; `up_to`: the offset from
+        which the partition is read. The memory is for one owner, and for its batches in order.
+        """
+        return recall(saved, (topic, partition), up_to=up_to, codec=self._memory_codec)
+
+    def process(
+        self,
+        batch: RecordBatch,
+        size_limits: Mapping[str, int],
+        memory: PartitionMemory | None = None,
+    ) -> Outcome:
+        """Decide one batch. Changes the partition's memory, which is void if this raises.
 
         `size_limits`: the largest record in bytes that each target topic takes; a record over
         its target's goes to the dead letters, and over theirs as well, without its payload (and
-        without key and headers where these alone are too much).
+        without key and headers where these alone are too much). `memory` None: the batch stands
+        alone, as if it were the first.
         """
+        memory = memory or PartitionMemory(batch.topic, batch.partition, codec=self._memory_codec)
         started = perf_counter()
         rules = self._config.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
@@ -83,27 +106,52 @@ class Gate:
         model_id = model_id or cache.model_id
         scored = perf_counter()
 
-        offsets = np.fromiter(map(attrgetter("offset"), batch.records), np.int64)
-        decisions = self._decide(rules, batch, offsets, texts, by_text)
+        timestamps = np.fromiter(map(attrgetter("timestamp"), batch.records), np.int64)
+        header = self._header(batch, timestamps, model_id)
+        occurrences = Occurrences(
+            offsets=np.fromiter(map(attrgetter("offset"), batch.records), np.int64),
+            codes=texts.codes,
+            digests=np.array([int.from_bytes(d[:8], "little") for d in digests], np.uint64),
+            texts=texts.distinct,
+        )
+        decodable = np.ones(header.rows, np.bool_)
+        decodable[list(texts.causes)] = False
+        decisions, ended = route_batch(
+            rules,
+            Scored(
+                topic=batch.topic,
+                partition=batch.partition,
+                occurrences=occurrences,
+                timestamps=timestamps,
+                score=_by_code(by_text, texts.codes, np.float32(np.nan)),
+                decodable=decodable,
+            ),
+            memory.memory,
+            key=self._config.key,
+            now_ms=header.decided_at_ms,
+        )
         oversized = _oversized(batch.records, decisions, size_limits.get(rules.forward_to))
         _dead_letter(decisions, list(oversized))
         causes = {**texts.causes, **oversized}
-        digest64 = np.array([int.from_bytes(d[:8], "little") for d in digests], np.uint64)
         block = Block(
-            header=self._header(batch, model_id),
-            offsets=offsets,
-            text_digests=_by_code(digest64, texts.codes, np.uint64(0)),
+            header=header,
+            offsets=occurrences.offsets,
+            text_digests=_by_code(occurrences.digests, texts.codes, np.uint64(0)),
             decisions=decisions,
         )
         decided = perf_counter()
 
         emissions = self._emissions(batch, rules, block, causes, size_limits)
+        emissions += self._summaries(rules, ended, (batch.topic, batch.partition))
         block_bytes = self._codec.encode(block)
+        saved = memory.save(batch.next_offset)
         emitted = perf_counter()
         return Outcome(
             block=block,
             block_bytes=block_bytes,
             emissions=emissions,
+            memory=saved,
+            summaries=len(ended),
             distinct_texts=len(texts.distinct),
             texts_read=texts_read,
             degraded_because=str(failure) if failure else None,
@@ -115,34 +163,40 @@ class Gate:
             },
         )
 
-    def _decide(
-        self,
-        rules: TopicPolicy,
-        batch: RecordBatch,
-        offsets: NDArray[np.int64],
-        texts: Texts,
-        by_text: NDArray[np.float32],
-    ) -> Decisions:
-        decodable = np.ones(len(offsets), np.bool_)
-        decodable[list(texts.causes)] = False
-        return decide(
-            _by_code(by_text, texts.codes, np.float32(np.nan)),
-            decodable=decodable,
-            readable=texts.codes >= 0,
-            held_out=held_out(
-                offsets,
-                topic=batch.topic,
-                partition=batch.partition,
-                probability=rules.holdout,
-                key=self._config.key,
-            ),
-            thresholds=rules.thresholds,
-            mode=rules.mode,
-            holdout=rules.holdout,
+    def settle(
+        self, memory: PartitionMemory, *, next_offset: int, idle_s: float
+    ) -> Settlement | None:
+        """What a partition sends that had no records for `idle_s`: the summaries of its windows,
+        once it was idle for a window's length. None where there is nothing to send."""
+        rules = self._config.policy.for_topic(memory.topic)
+        assert rules is not None, f"subscribed to {memory.topic}, which no rule covers"
+        folds = memory.memory.folds
+        if not len(folds) or (rules.fold and idle_s * 1000 < rules.fold.window_ms):
+            return None
+        ended = folds.end_all()
+        return Settlement(
+            topic=memory.topic,
+            partition=memory.partition,
+            emissions=self._summaries(rules, ended, (memory.topic, memory.partition)),
+            memory=memory.save(next_offset),
+            settled_at_ms=self._clock_ms(),
         )
 
-    def _header(self, batch: RecordBatch, model_id: str) -> BlockHeader:
-        timestamps = list(map(attrgetter("timestamp"), batch.records))
+    def _summaries(
+        self, rules: TopicPolicy, ended: Sequence[FoldWindow], source: tuple[str, int]
+    ) -> list[Emission]:
+        return [
+            summary_emission(
+                summarize(window, source, self._policy_id),
+                topic=rules.forward_to,
+                key=self._config.key,
+            )
+            for window in ended
+        ]
+
+    def _header(
+        self, batch: RecordBatch, timestamps: NDArray[np.int64], model_id: str
+    ) -> BlockHeader:
         return BlockHeader(
             topic=batch.topic,
             partition=batch.partition,
@@ -154,8 +208,8 @@ class Gate:
             mask_set=MASK_SET_VERSION,
             worker=self._config.worker,
             delivery=self._config.delivery,
-            first_timestamp_ms=min(timestamps),
-            last_timestamp_ms=max(timestamps),
+            first_timestamp_ms=int(timestamps.min()),
+            last_timestamp_ms=int(timestamps.max()),
             decided_at_ms=self._clock_ms(),
         )
 

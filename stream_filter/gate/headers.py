@@ -3,7 +3,7 @@
 import math
 
 from stream_filter.core.decision import Reason, Verdict
-from stream_filter.core.position import keyed_hash
+from stream_filter.core.position import event_id, keyed_hash
 
 SF_ID = "sf-id"
 SF_REASON = "sf-reason"
@@ -14,6 +14,7 @@ SF_MODEL = "sf-model"
 SF_SOURCE = "sf-source"
 SF_CAUSE = "sf-cause"
 SF_PAYLOAD = "sf-payload"
+SF_FOLD = "sf-fold"
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -59,3 +60,14 @@ class Stamp:
         identity = self._hash.copy()
         identity.update(source)
         return [(SF_ID, identity.hexdigest().encode()), (SF_SOURCE, source)]
+
+
+def fold_headers(first: str, *, key: bytes, reason: Reason, policy_id: str) -> Headers:
+    """Headers of a fold summary. `first`: the printed position of the first folded record. The
+    id is the summary's own, equal for every repeat of it."""
+    return [
+        (SF_ID, event_id(f"fold/{first}", key=key).encode()),
+        (SF_FOLD, first.encode()),
+        (SF_REASON, reason.label.encode()),
+        (SF_POLICY, policy_id.encode()),
+    ]

@@ -1,12 +1,13 @@
 """What the gate needs from outside. Each port fits on a screen and states its guarantees."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_filter.core.entry import Entry
 from stream_filter.core.ledger import Block
 
 
@@ -63,3 +64,35 @@ class LedgerCodec(Protocol):
     """Writes a block as bytes that anyone can read by the published schema."""
 
     def encode(self, block: Block) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPiece:
+    """A piece of a saved memory: of a snapshot, or of the changes of one unit of work."""
+
+    topic: str
+    partition: int
+    generation: int
+    """Counts the snapshots; changes belong to the snapshot of their generation."""
+    slot: int
+    """Where the snapshot stands: 0 or 1, in turn, so that a new one never replaces the one that
+    still counts."""
+    number: int
+    """0: of a snapshot. Else of the changes that came after it as number 1, 2, …"""
+    piece: int
+    """Which of `pieces`, from 0."""
+    pieces: int
+    next_offset: int
+    """What it holds is true when all source offsets before this one are committed."""
+    entries: Mapping[str, Sequence[Entry]]
+    """By kind."""
+
+
+class MemoryCodec(Protocol):
+    """Writes a piece of a memory as bytes, and reads it."""
+
+    def encode(self, piece: MemoryPiece) -> bytes: ...
+
+    def decode(self, data: bytes) -> MemoryPiece:
+        """Raises StreamFilterError where `data` is none, whatever it holds."""
+        ...

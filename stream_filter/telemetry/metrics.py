@@ -67,6 +67,18 @@ class Metrics:
             ["topic"],
             registry=r,
         )
+        self.fold_summaries = Counter(
+            "stream_filter_fold_summaries", "Fold summaries sent.", ["topic"], registry=r
+        )
+        self.memory_bytes = Counter(
+            "stream_filter_memory_bytes", "Written to the memory topic.", ["topic"], registry=r
+        )
+        self.memory_damaged = Counter(
+            "stream_filter_memory_damaged",
+            "Pieces of a partition's memory that could not be read.",
+            ["topic"],
+            registry=r,
+        )
         self.pack_ready = Gauge(
             "stream_filter_pack_ready", "1 while the pack gives scores.", ["pack"], registry=r
         )

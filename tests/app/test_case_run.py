@@ -55,6 +55,26 @@ def test_what_comes_out(run: Callable[..., list[CaseResult]], case: str) -> None
     assert [m.what for m in result.mismatches] == ["verdict", "text", "score"]
 
 
+@pytest.mark.parametrize(
+    ("event", "repeat", "route", "reason"),
+    [
+        (ROUTINE, 2, "forward", "novel"),
+        (ROUTINE, 3, "discard", "below_threshold"),
+        (FAILURE, 3, "forward", "important"),
+        (FAILURE, 4, "fold", "duplicate"),
+    ],
+)
+def test_what_earlier_events_decide(
+    run: Callable[..., list[CaseResult]], event: str, repeat: int, route: str, reason: str
+) -> None:
+    """Novelty and folds are tested by repeating the event; a case knows nothing of the others."""
+    keys = "mode: enforce\nholdout: 0\nnovelty: {forward_first: 2}\nfold: {window: 60s, keep: 3}"
+    case = f"{event}, repeat: {repeat}, expect: {{route: {route}, reason: {reason}}}"
+    (first, second) = run(case, case, keys=keys)
+    assert first.holds, first.mismatches
+    assert second.holds, second.mismatches
+
+
 def test_only_what_is_expected_is_compared(run: Callable[..., list[CaseResult]]) -> None:
     """A mismatch names what was expected and what came out, and nothing else."""
     (result,) = run(f"{ROUTINE}, expect: {{verdict: keep, route: discard}}")

@@ -8,7 +8,7 @@ import pytest
 
 from stream_filter.app.policy_file import LATER, load_policy
 from stream_filter.core.errors import ConfigError
-from stream_filter.core.policy import Format, Mode, Thresholds
+from stream_filter.core.policy import Fold, Format, Mode, Novelty, Thresholds
 
 Write = Callable[[str | bytes], Path]
 
@@ -124,6 +124,21 @@ BROKEN: list[tuple[str, str | bytes, int | None, str]] = [
     ("holdout as YAML 1.1 reads it", AND + "holdout: 1e-2\n", 7, "a valid number, not '1e-2'"),
     ("holdout base 60", AND + "holdout: 1:30\n", 7, "less than or equal to 1, not 90.0"),
     ("holdout null", AND + "holdout:\n", 7, "should be a valid number, not None"),
+    ("no duration", AND + "fold: {window: 60, keep: 3}\n", 7,
+     f"{HERE}.fold.window: 60 is no duration: write a number and s, m or h, like 60s"),
+    ("duration in words", AND + "fold: {window: 1 minute, keep: 3}\n", 7, "'1 minute' is no dura"),
+    ("no time at all", AND + "fold: {window: 0s, keep: 3}\n", 7, "'0s' is no duration"),
+    ("two days", AND + "fold: {window: 2d, keep: 3}\n", 7, "2d is longer than a day"),
+    ("fold keeps none", AND + "fold: {window: 60s, keep: 0}\n", 7, f"{HERE}.fold.keep: input shou"),
+    ("fold without keep", AND + "fold: {window: 60s}\n", 7, f"{HERE}.fold.keep: is missing"),
+    ("fold a number", AND + "fold: 60s\n", 7, "expected keys and values, not '60s'"),
+    ("fold and a typo", AND + "fold: {windw: 60s, keep: 3}\n", 7, "did you mean window?"),
+    ("novelty a number", AND + "novelty: 5\n", 7, f"{HERE}.novelty: expected keys and values"),
+    ("novelty of none", AND + "novelty: {forward_first: 0}\n", 7, "novelty.forward_first: input"),
+    ("novelty of a half", AND + "novelty: {forward_first: 0.5}\n", 7, "a valid integer, not 0.5"),
+    ("ramp past 100", AND + "ramp: 101\n", 7, f"{HERE}.ramp: input should be less than or equal"),
+    ("ramp below 0", AND + "ramp: -1\n", 7, "greater than or equal to 0, not -1"),
+    ("ramp a boolean", AND + "ramp: on\n", 7, f"{HERE}.ramp: input should be a valid number"),
     ("bad default", GOOD + "defaults: {holdout: 3}\n", 7, "defaults.holdout: input should be less"),
 ]  # fmt: skip
 
@@ -218,6 +233,34 @@ topics:
     assert (logs.format, logs.text, logs.mode) == (Format.TEXT, None, Mode.SHADOW)
     assert (logs.holdout, logs.forward_to, logs.is_pattern) == (1.0, "lines", True)
     assert policy.targets == {"all", "lines"}
+
+
+@pytest.mark.parametrize(
+    ("written", "window_ms"), [("1s", 1_000), ("60s", 60_000), ("5m", 300_000), ("1d", 86_400_000)]
+)
+def test_novelty_fold_and_ramp(write: Write, written: str, window_ms: int) -> None:
+    """They are frozen as written, a window in milliseconds; without them nothing is remembered
+    and all is enforced."""
+    (rules,) = load_policy(write(GOOD)).topics
+    assert (rules.novelty, rules.fold, rules.ramp) == (None, None, 100.0)
+    content = (
+        f"novelty: {{forward_first: 5}}\n    fold: {{window: {written}, keep: 3}}\n    ramp: 10\n"
+    )
+    (rules,) = load_policy(write(AND + content)).topics
+    assert rules.novelty == Novelty(forward_first=5)
+    assert rules.fold == Fold(window_ms=window_ms, keep=3)
+    assert rules.ramp == 10.0
+
+
+def test_a_default_is_switched_off(write: Write) -> None:
+    """A topic that says null has no novelty and no fold, whatever the defaults say."""
+    content = GOOD + "defaults: {novelty: {forward_first: 5}, fold: {window: 60s, keep: 3}}\n"
+    (rules,) = load_policy(write(content)).topics
+    assert rules.novelty is not None
+    assert rules.fold is not None
+    off = content.replace("    raw:", "    novelty: null\n    fold: null\n    raw:")
+    (rules,) = load_policy(write(off)).topics
+    assert (rules.novelty, rules.fold) == (None, None)
 
 
 def test_anchors_are_allowed(write: Write) -> None:

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
+from stream_filter.core.policy import (
+    Fold,
+    Format,
+    Mode,
+    Novelty,
+    Policy,
+    Thresholds,
+    TopicPolicy,
+)
 from stream_filter.core.template import parse_template
 
 BASE = TopicPolicy(
@@ -46,6 +54,12 @@ CHANGES: list[dict[str, Any]] = [
     {"mode": Mode.SHADOW},
     {"holdout": 0.02},
     {"forward_to": "llm.other"},
+    {"novelty": Novelty(forward_first=5)},
+    {"novelty": Novelty(forward_first=6)},
+    {"fold": Fold(window_ms=60_000, keep=3)},
+    {"fold": Fold(window_ms=61_000, keep=3)},
+    {"fold": Fold(window_ms=60_000, keep=4)},
+    {"ramp": 99.0},
 ]
 
 
@@ -53,6 +67,12 @@ CHANGES: list[dict[str, Any]] = [
 def test_every_field_changes_the_id(change: dict[str, Any]) -> None:
     """A policy that differs in one field has another id."""
     assert Policy(topics=(replace(BASE, **change),)).policy_id != Policy(topics=(BASE,)).policy_id
+
+
+def test_changes_differ_from_each_other() -> None:
+    """No two of these policies share an id."""
+    ids = [Policy(topics=(replace(BASE, **change),)).policy_id for change in CHANGES]
+    assert len(set(ids)) == len(ids)
 
 
 def test_every_field_is_tried() -> None:

@@ -13,6 +13,7 @@ from stream_filter.gate.gate import Gate, GateConfig
 from stream_filter.gate.ports import Scorer
 from stream_filter.models.fixed_scorer import FixedScorer
 from stream_filter.store.arrow_block import ArrowLedgerCodec
+from stream_filter.store.msgpack_memory import MsgpackMemoryCodec
 
 SCORES = {"routine": 0.05, "odd": 0.5, "failure": 0.95}
 
@@ -70,6 +71,7 @@ def make_gate() -> Callable[..., Gate]:
             scorers={"fixed": scorer or FixedScorer(SCORES, default=0.5, model_id="fixed-1")},
             make_reader=text_reader,
             codec=ArrowLedgerCodec(),
+            memory_codec=MsgpackMemoryCodec(),
             clock_ms=lambda: 1_764_000_001_000,
         )
 
