@@ -33,11 +33,11 @@ class CelRules:
         undecided = np.ones(len(records), np.bool_)
         evaluation = Evaluation(records, dict(zip(self._reads, columns, strict=True)))
         for index, condition in enumerate(self._conditions):
-            rows = evaluation.rows(condition)
+            rows = evaluation.rows(condition, True, undecided)
             if rows is None:
                 continue
-            first[rows & undecided] = index
-            undecided &= ~rows
+            first[rows] = index
+            undecided = undecided & ~rows
             if not undecided.any():
                 break
         return first

@@ -62,8 +62,11 @@ class Cells:
 
     @cached_property
     def strings(self) -> pa.StringArray:
-        """The strings among them, in order."""
-        return pa.array(self.objects[self.at(STRING)], pa.string())
+        """The strings among them; null where a cell is of another kind."""
+        objects = self.objects.tolist()  # Arrow reads a list in a quarter of the time
+        if not self.are(STRING, MISSING).all():
+            objects = [o if type(o) is str else None for o in objects]
+        return pa.array(objects, pa.string())
 
     @cached_property
     def string_places(self) -> dict[str, int]:

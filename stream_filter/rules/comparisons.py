@@ -1,7 +1,7 @@
 """Comparisons of cells: true, false or an error, as in CEL.
 
 A missing value is an error, and so is an order between kinds; equality between kinds is false.
-Integers and doubles compare as real numbers, exactly.
+Of an integer and a double, the integer is compared as a double, as the reference does it.
 https://github.com/google/cel-spec/blob/master/doc/langdef.md (equality; numeric values)
 """
 
@@ -27,8 +27,6 @@ from stream_filter.rules.cells import (
 FALSE, ERROR, TRUE = np.uint8(0), np.uint8(1), np.uint8(2)
 _CLASS = np.array([0, 1, 2, 2, 3, 4, 5, 6], np.uint8)
 """By kind: kinds of one class compare. Integers and doubles do."""
-_EXACT = 2.0**53
-"""Below, every integer is a double."""
 
 
 def equal_to_any(left: Cells, literals: Sequence[Cells]) -> NDArray[np.bool_]:
@@ -90,19 +88,13 @@ def _pairs(left: Cells, right: Cells, at: NDArray[np.bool_]) -> tuple[Cells, Cel
 
 
 def _number_order(left: Cells, right: Cells) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where left is less, and where they are equal, as real numbers. NaN is neither."""
+    """Where left is less, and where they are equal. NaN is neither."""
     left_is_int, right_is_int = left.kinds == INT, right.kinds == INT
     a = np.where(left_is_int, left.ints.astype(np.float64), left.doubles)
     b = np.where(right_is_int, right.ints.astype(np.float64), right.doubles)
     both = left_is_int & right_is_int
     is_less = np.where(both, left.ints < right.ints, a < b)
     is_equal = np.where(both, left.ints == right.ints, a == b)
-    # An integer may have been rounded to just the double that it is compared with.
-    rounded = is_equal & (left_is_int != right_is_int) & (np.abs(a) >= _EXACT)
-    for index in np.flatnonzero(rounded).tolist():
-        x: int | float = int(left.ints[index]) if left_is_int[index] else float(a[index])
-        y: int | float = int(right.ints[index]) if right_is_int[index] else float(b[index])
-        is_less[index], is_equal[index] = x < y, x == y
     return is_less, is_equal
 
 
@@ -112,9 +104,9 @@ def _same(left: object, right: object) -> bool:
         return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_same, left, right))
-    if isinstance(left, bool) is not isinstance(right, bool):
-        return False
-    return left == right
+    if {type(left), type(right)} == {int, float}:
+        return float(left) == float(right)  # type: ignore[arg-type]  # numbers, as just asked
+    return type(left) is type(right) and left == right
 
 
 def holding(collections: Cells, literal: Cells) -> NDArray[np.uint8]:

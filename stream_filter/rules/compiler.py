@@ -24,9 +24,9 @@ def _condition(node: syntax.Node, source: Source) -> plan.Condition:
         case syntax.Literal(kind="bool"):
             return plan.Constant(bool(node.value))
         case syntax.Call(function="_&&_"):
-            return plan.And(tuple(_condition(part, source) for part in _chain(node)))
+            return plan.And(_parts(node, source))
         case syntax.Call(function="_||_"):
-            return plan.Or(tuple(_condition(part, source) for part in _chain(node)))
+            return plan.Or(_parts(node, source))
         case syntax.Call(function="!_"):
             return plan.Not(_condition(node.arguments[0], source))
         case syntax.Call(function="_?_:_"):
@@ -45,6 +45,11 @@ def _condition(node: syntax.Node, source: Source) -> plan.Condition:
             f"this is {in_words(kind(of))}, not a condition", start(node), "compare it"
         )
     return plan.Truth(of)
+
+
+def _parts(node: syntax.Call, source: Source) -> tuple[plan.Condition, ...]:
+    """Cheap ones first: the order has no meaning, errors included."""
+    return tuple(sorted((_condition(part, source) for part in _chain(node)), key=plan.cost))
 
 
 def _chain(node: syntax.Call) -> list[syntax.Node]:
@@ -111,7 +116,7 @@ def _membership(node: syntax.Call, source: Source) -> plan.Condition:
     of = variable(collection, source)
     if kind(of) is not None:
         raise source.refusal(
-            f"`in` looks into a list or an object, not into {in_words(kind(of))}",
+            f"`in` looks into lists and objects, not into {in_words(kind(of))}",
             start(collection),
             'for text, write x.contains("…")',
         )
@@ -152,7 +157,7 @@ def _text_test(node: syntax.Call, source: Source) -> plan.Condition:
 
 def _check_pattern(pattern: str, at: int, source: Source) -> None:
     try:
-        pc.match_substring_regex(pa.array([], pa.string()), pattern)
+        pc.match_substring_regex(pa.array([""]), pattern)
     except pa.ArrowInvalid as error:
         said = str(error).removeprefix("Invalid regular expression: ")
         raise source.refusal(

@@ -7,11 +7,13 @@ both are and false where either is, `!a` is true where a is false. A rule asks o
 falsehood is computed below a negation and nowhere else.
 
 A test of one field runs on the distinct values of the batch and is spread over the records last,
-unless no value passes it.
+unless no value passes it. Tests of text run on the values of those records only that the cheaper
+parts of a condition, and the rules before it, have left open.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,16 +27,20 @@ from stream_filter.rules.cells import BOOL, MISSING, STRING, TIMESTAMP, Cells, c
 from stream_filter.rules.comparisons import ERROR, FALSE, TRUE, equal, equal_to_any, holding, less
 from stream_filter.rules.conversions import sizes, to_double, to_int
 
-Rows = NDArray[np.bool_]
+Rows: TypeAlias = NDArray[np.bool_]
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _CONVERT: dict[str, Callable[[Cells], Cells]] = {
     "size": sizes,
     "int": to_int,
     "double": to_double,
 }
-_TEXT_TESTS: dict[str, Callable[[pa.StringArray, str], pa.BooleanArray]] = {
+UNKNOWN = np.uint8(3)
+_TextTest: TypeAlias = Callable[[pa.StringArray, str], pa.BooleanArray]
+_TEXT_TESTS: dict[str, _TextTest] = {
     "startsWith": pc.starts_with,
     "endsWith": pc.ends_with,
-    "contains": pc.match_substring,
+    # RE2 looks for a literal in half the time of pc.match_substring.
+    "contains": lambda texts, part: pc.match_substring_regex(texts, _SPECIAL.sub(r"\\\g<0>", part)),
     "matches": pc.match_substring_regex,
 }
 
@@ -49,17 +55,35 @@ class _Values:
 
 class _Answers:
     """A leaf in a batch: TRUE, FALSE or ERROR by cell, and for each record the index of its
-    cell; without `codes`, a cell is a record."""
+    cell; without `codes`, a cell is a record. Cells that are UNKNOWN are asked when a record
+    that has them matters."""
 
-    def __init__(self, cells: NDArray[np.uint8], codes: NDArray[np.intp] | None) -> None:
+    def __init__(
+        self,
+        cells: NDArray[np.uint8],
+        codes: NDArray[np.intp] | None,
+        ask: Callable[[NDArray[np.intp]], NDArray[np.uint8]] | None = None,
+    ) -> None:
         self._cells = cells
         self._codes = codes
+        self._ask = ask
 
-    def rows(self, wanted: bool) -> Rows | None:
+    def rows(self, wanted: bool, among: Rows) -> Rows | None:
+        self._complete(among)
         found: Rows = self._cells == (TRUE if wanted else FALSE)
         if not found.any():
             return None
-        return found if self._codes is None else found[self._codes]
+        return _both(among, found if self._codes is None else found[self._codes])
+
+    def _complete(self, among: Rows) -> None:
+        if self._ask is None:
+            return
+        assert self._codes is not None
+        needed = np.zeros(len(self._cells), np.bool_)
+        needed[self._codes[among]] = True
+        at = np.flatnonzero(needed & (self._cells == UNKNOWN))
+        if len(at):
+            self._cells[at] = self._ask(at)
 
 
 class Evaluation:
@@ -70,42 +94,41 @@ class Evaluation:
         self._columns = columns
         self._values: dict[plan.Operand, _Values] = {}
         self._answers: dict[plan.Leaf, _Answers] = {}
-        self._rows: dict[tuple[plan.Condition, bool], Rows | None] = {}
 
-    def rows(self, condition: plan.Condition, wanted: bool = True) -> Rows | None:
-        """Where the condition has this value, shape (n,); None where it has it nowhere."""
-        key = (condition, wanted)
-        if key not in self._rows:
-            self._rows[key] = self._find(condition, wanted)
-        return self._rows[key]
-
-    def _find(self, condition: plan.Condition, wanted: bool) -> Rows | None:
+    def rows(self, condition: plan.Condition, wanted: bool, among: Rows) -> Rows | None:
+        """Which of these records (shape (n,)) give the condition this value; None: not one."""
         match condition:
             case plan.Constant(value):
-                return np.ones(len(self._records), np.bool_) if value is wanted else None
+                return among if value is wanted else None
             case plan.Not(of):
-                return self.rows(of, not wanted)
+                return self.rows(of, not wanted, among)
             case plan.And(parts) | plan.Or(parts):
                 if isinstance(condition, plan.And) is wanted:
-                    return self._where_all(parts, wanted)
-                return _any(self.rows(part, wanted) for part in parts)
+                    return self._where_all(parts, wanted, among)
+                return self._where_any(parts, wanted, among)
             case plan.Choose(test, then, otherwise):
-                yes, no = self.rows(test, True), self.rows(test, False)
-                return _any(
-                    [
-                        None if yes is None else _both(yes, self.rows(then, wanted)),
-                        None if no is None else _both(no, self.rows(otherwise, wanted)),
-                    ]
+                yes, no = self.rows(test, True, among), self.rows(test, False, among)
+                return _either(
+                    None if yes is None else self.rows(then, wanted, yes),
+                    None if no is None else self.rows(otherwise, wanted, no),
                 )
-        return self._answer(condition).rows(wanted)
+        return self._answer(condition).rows(wanted, among)
 
-    def _where_all(self, parts: Sequence[plan.Condition], wanted: bool) -> Rows | None:
-        found: Rows | None = None
-        for index, part in enumerate(parts):
-            rows = self.rows(part, wanted)
-            found = rows if index == 0 else _both(found, rows)
+    def _where_all(self, parts: Sequence[plan.Condition], wanted: bool, among: Rows) -> Rows | None:
+        found: Rows | None = among
+        for part in parts:
             if found is None:
-                return None
+                break
+            found = self.rows(part, wanted, found)
+        return found
+
+    def _where_any(self, parts: Sequence[plan.Condition], wanted: bool, among: Rows) -> Rows | None:
+        found: Rows | None = None
+        for part in parts:
+            rows = self.rows(part, wanted, among)
+            found = _either(found, rows)
+            if rows is not None:
+                among = among & ~rows
         return found
 
     def _answer(self, leaf: plan.Leaf) -> _Answers:
@@ -122,21 +145,27 @@ class Evaluation:
                 return _Answers(_truth(np.array(named, np.bool_)), None)
             case plan.Compare(operator, left, right):
                 return self._compare(operator, left, right)
+            case plan.TextTest(function, of, argument):
+                return self._test_text(self._operand(of), _TEXT_TESTS[function], argument)
         values = self._operand(leaf.of)
-        of = values.cells
+        cells = values.cells
         match leaf:
             case plan.Truth():
-                answers = np.where(of.are(BOOL), _truth(of.ints == 1), ERROR)
+                answers = np.where(cells.are(BOOL), _truth(cells.ints == 1), ERROR)
             case plan.OneOf(_, literals):
-                found = equal_to_any(of, [_literal(literal) for literal in literals])
-                answers = np.where(of.are(MISSING), ERROR, _truth(found))
+                found = equal_to_any(cells, [_literal(literal) for literal in literals])
+                answers = np.where(cells.are(MISSING), ERROR, _truth(found))
             case plan.Holds(literal):
-                answers = holding(of, _literal(literal))
-            case plan.TextTest(function, _, argument):
-                answers = np.full(len(of), ERROR)
-                passed = _TEXT_TESTS[function](of.strings, argument)
-                answers[of.are(STRING)] = _truth(passed.to_numpy(zero_copy_only=False))
+                answers = holding(cells, _literal(literal))
         return _Answers(answers, values.codes)
+
+    def _test_text(self, values: _Values, test: _TextTest, argument: str) -> _Answers:
+        def ask(at: NDArray[np.intp]) -> NDArray[np.uint8]:
+            passed = test(values.cells.strings.take(pa.array(at)), argument)
+            return _truth(passed.to_numpy(zero_copy_only=False))
+
+        answers = np.where(values.cells.are(STRING), UNKNOWN, ERROR)
+        return _Answers(answers, values.codes, ask)
 
     def _has_field(self, path: FieldPath, parent: FieldPath | None) -> _Answers:
         has = self._columns[FieldRead(path)].codes >= 0
@@ -188,14 +217,13 @@ class Evaluation:
                 raise AssertionError("the compiler leaves literals only beside something read")
 
 
-def _any(found: Iterable[Rows | None]) -> Rows | None:
-    rows = [each for each in found if each is not None]
-    return reduce(np.logical_or, rows) if rows else None
-
-
-def _both(left: Rows | None, right: Rows | None) -> Rows | None:
+def _either(left: Rows | None, right: Rows | None) -> Rows | None:
     if left is None or right is None:
-        return None
+        return right if left is None else left
+    return left | right
+
+
+def _both(left: Rows, right: Rows) -> Rows | None:
     both: Rows = left & right
     return both if both.any() else None
 

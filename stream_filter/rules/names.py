@@ -26,9 +26,9 @@ def reference(node: syntax.Node, source: Source) -> plan.Operand:
             return plan.Timestamp()
         case (("key" | "timestamp"), _):
             raise source.refusal(
-                f"{root.name} is the record's and has no fields",
+                f"{root.name} has no fields",
                 root.at,
-                f"write event.{root.name} for the field of that name",
+                f"write event.{root.name} for the field",
             )
     return plan.Field(_path(root, steps, source))
 

@@ -158,3 +158,19 @@ def reads(node: Condition | Operand) -> frozenset[FieldRead]:
             return reads(test) | reads(then) | reads(otherwise)
         case Literal() | Key() | Header() | Timestamp() | Constant() | HasHeader():
             return frozenset()
+
+
+def cost(condition: Condition) -> int:
+    """How dear a condition is beside others: searching in texts is, all else hardly."""
+    match condition:
+        case TextTest(function=("contains" | "matches")):
+            return 100
+        case Compare(left=Field(), right=Field()):
+            return 10
+        case Not(of):
+            return cost(of)
+        case And(parts) | Or(parts):
+            return sum(map(cost, parts))
+        case Choose(test, then, otherwise):
+            return cost(test) + cost(then) + cost(otherwise)
+    return 1

@@ -191,6 +191,6 @@ def _syntax_error(said: str, expression: str) -> ExpressionError:
                 way_out='close it, and double its backslashes or write r"…"',
             )
         return ExpressionError(
-            f"cannot read {token!r} here", expression, at, way_out=_WAYS_OUT.get(token)
+            f"cannot read {token!r} here", expression, at, way_out=_WAYS_OUT.get(token.lower())
         )
     return ExpressionError(message, expression, at)
