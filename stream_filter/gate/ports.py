@@ -47,8 +47,8 @@ class Column:
     codes: NDArray[np.int32]
     """Shape (n,): index into `values`, or -1 where a record has no such field."""
     values: list[object]
-    """Distinct where they can be told apart cheaply: str (always with a UTF-8 form), bool, int,
-    float (finite), list and dict as JSON has them."""
+    """str, bool, int, float (finite), list and dict as JSON has them; all but lists and
+    dicts stand once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,8 @@ class Texts:
     """Shape (n,): index into `distinct`, or -1 where there is no text to read."""
     causes: dict[int, str]
     """Why a value cannot be decoded, by its index in the batch."""
+    columns: Sequence[Column] = ()
+    """One for each field that rules read."""
 
 
 class TextReader(Protocol):

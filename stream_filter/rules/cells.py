@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 MISSING, BOOL, INT, DOUBLE, STRING, TIMESTAMP, LIST, OBJECT = range(8)
@@ -59,14 +58,6 @@ class Cells:
     def at(self, kind: int) -> NDArray[np.intp]:
         """Where the cells of a kind stand."""
         return np.flatnonzero(self.kinds == kind)
-
-    @cached_property
-    def strings(self) -> pa.StringArray:
-        """The strings among them; null where a cell is of another kind."""
-        objects = self.objects.tolist()  # Arrow reads a list in a quarter of the time
-        if not self.are(STRING, MISSING).all():
-            objects = [o if type(o) is str else None for o in objects]
-        return pa.array(objects, pa.string())
 
     @cached_property
     def string_places(self) -> dict[str, int]:

@@ -1,14 +1,12 @@
 """From a syntax tree to a plan: names, types and what is covered. All that can be refused is
 refused here, with its place; what comes out evaluates without fail on any event."""
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from stream_filter.core.policy import Format
 from stream_filter.rules import plan, syntax
 from stream_filter.rules.names import has
-from stream_filter.rules.operands import TEXT_TESTS, in_words, kind, operand, variable
+from stream_filter.rules.operands import in_words, kind, operand, variable
 from stream_filter.rules.source import Source, start
+from stream_filter.rules.text_tests import TEXT_TESTS, check_pattern
 
 _COMPARISONS = frozenset({"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"})
 
@@ -151,17 +149,11 @@ def _text_test(node: syntax.Call, source: Source) -> plan.Condition:
                 f"{node.function} takes a string literal", start(other), 'write it as "…"'
             )
     if node.function == "matches":
-        _check_pattern(argument, node.takes[1].at, source)
+        wrong = check_pattern(argument)
+        if wrong is not None:
+            raise source.refusal(
+                f"no regular expression of RE2: {wrong}",
+                node.takes[1].at,
+                "RE2 has no look-around and no back-references",
+            )
     return plan.TextTest(node.function, of, argument)
-
-
-def _check_pattern(pattern: str, at: int, source: Source) -> None:
-    try:
-        pc.match_substring_regex(pa.array([""]), pattern)
-    except pa.ArrowInvalid as error:
-        said = str(error).removeprefix("Invalid regular expression: ")
-        raise source.refusal(
-            f"no regular expression of RE2: {said}",
-            at,
-            "RE2 has no look-around and no back-references",
-        ) from None

@@ -11,13 +11,10 @@ unless no value passes it. Tests of text run on the values of those records only
 parts of a condition, and the rules before it, have left open.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_filter.core.template import FieldPath
@@ -26,23 +23,15 @@ from stream_filter.rules import plan
 from stream_filter.rules.cells import BOOL, MISSING, STRING, TIMESTAMP, Cells, cells
 from stream_filter.rules.comparisons import ERROR, FALSE, TRUE, equal, equal_to_any, holding, less
 from stream_filter.rules.conversions import sizes, to_double, to_int
+from stream_filter.rules.text_tests import TEXT_TESTS, TextTest
 
 Rows: TypeAlias = NDArray[np.bool_]
-_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _CONVERT: dict[str, Callable[[Cells], Cells]] = {
     "size": sizes,
     "int": to_int,
     "double": to_double,
 }
 UNKNOWN = np.uint8(3)
-_TextTest: TypeAlias = Callable[[pa.StringArray, str], pa.BooleanArray]
-_TEXT_TESTS: dict[str, _TextTest] = {
-    "startsWith": pc.starts_with,
-    "endsWith": pc.ends_with,
-    # RE2 looks for a literal in half the time of pc.match_substring.
-    "contains": lambda texts, part: pc.match_substring_regex(texts, _SPECIAL.sub(r"\\\g<0>", part)),
-    "matches": pc.match_substring_regex,
-}
 
 
 class _Values:
@@ -146,7 +135,7 @@ class Evaluation:
             case plan.Compare(operator, left, right):
                 return self._compare(operator, left, right)
             case plan.TextTest(function, of, argument):
-                return self._test_text(self._operand(of), _TEXT_TESTS[function], argument)
+                return _test_texts(self._operand(of), TEXT_TESTS[function], argument)
         values = self._operand(leaf.of)
         cells = values.cells
         match leaf:
@@ -158,14 +147,6 @@ class Evaluation:
             case plan.Holds(literal):
                 answers = holding(cells, _literal(literal))
         return _Answers(answers, values.codes)
-
-    def _test_text(self, values: _Values, test: _TextTest, argument: str) -> _Answers:
-        def ask(at: NDArray[np.intp]) -> NDArray[np.uint8]:
-            passed = test(values.cells.strings.take(pa.array(at)), argument)
-            return _truth(passed.to_numpy(zero_copy_only=False))
-
-        answers = np.where(values.cells.are(STRING), UNKNOWN, ERROR)
-        return _Answers(answers, values.codes, ask)
 
     def _has_field(self, path: FieldPath, parent: FieldPath | None) -> _Answers:
         has = self._columns[FieldRead(path)].codes >= 0
@@ -215,6 +196,13 @@ class Evaluation:
                 return _Values(_CONVERT[function](values.cells), values.codes)
             case plan.Literal():
                 raise AssertionError("the compiler leaves literals only beside something read")
+
+
+def _test_texts(values: _Values, test: TextTest, argument: str) -> _Answers:
+    def ask(at: NDArray[np.intp]) -> NDArray[np.uint8]:
+        return _truth(test(values.cells.objects[at].tolist(), argument))
+
+    return _Answers(np.where(values.cells.are(STRING), UNKNOWN, ERROR), values.codes, ask)
 
 
 def _either(left: Rows | None, right: Rows | None) -> Rows | None:

@@ -7,8 +7,8 @@ from stream_filter.core.errors import ExpressionError
 from stream_filter.rules import plan, syntax
 from stream_filter.rules.names import reference
 from stream_filter.rules.source import Source, start
+from stream_filter.rules.text_tests import TEXT_TESTS
 
-TEXT_TESTS = frozenset({"startsWith", "endsWith", "contains", "matches"})
 _CONVERSIONS = frozenset({"size", "int", "double"})
 _ARITHMETIC = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_"})
 _FUNCTIONS = sorted({*TEXT_TESTS, *_CONVERSIONS, "has", "timestamp"})
