@@ -1,42 +1,45 @@
-"""What rules conclude: the verdict and the holdout of the records that a rule decides."""
+"""What rules conclude: the decisions on the records that a rule decides, and their holdout."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_filter.core.decision import Decisions, Reason, Route, Verdict
 from stream_filter.core.policy import Rule
-from stream_filter.core.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleVerdicts:
-    """A batch of n records, as far as rules decide it. All arrays have shape (n,)."""
+def decide_by_rules(
+    decisions: Decisions, rules: Sequence[Rule], rule: NDArray[np.int16]
+) -> Decisions:
+    """Let rules decide before scores. `rule`: index of the first that holds, or -1, shape (n,).
 
-    rule: NDArray[np.int16]
-    """Index of the deciding rule in the policy, or -1."""
-    verdict: NDArray[np.uint8]
-    """Where a rule decides; elsewhere of no meaning."""
-
-    @property
-    def decided(self) -> NDArray[np.bool_]:
-        return self.rule >= 0
-
-
-def verdicts_of(rules: Sequence[Rule], rule: NDArray[np.int16]) -> RuleVerdicts:
-    """The verdicts of the rules that decide: `rule` as in `RuleVerdicts`."""
+    A record that a rule decides has no score, so that what it says does not depend on what else
+    is in the batch. What cannot be decoded stays a dead letter.
+    """
+    rule = np.where(decisions.route == Route.DEAD_LETTER, np.int16(-1), rule)
+    ruled = rule >= 0
     # The last stands for no rule: the index -1 leads there.
-    by_rule = np.array([*(Verdict[r.then.upper()] for r in rules), Verdict.ABSTAIN], np.uint8)
-    return RuleVerdicts(rule=rule, verdict=by_rule[rule])
+    verdicts = np.array([*(Verdict[r.then.upper()] for r in rules), Verdict.ABSTAIN], np.uint8)
+    verdict = verdicts[rule]
+    dropped = ruled & (verdict == Verdict.DROP)
+    decisions = replace(
+        decisions,
+        score=np.where(ruled, np.float32(np.nan), decisions.score),
+        verdict=np.where(ruled, verdict, decisions.verdict),
+        rule=rule,
+    )
+    decisions = decisions.rerouted(ruled, Route.FORWARD, Reason.RULE, probability=1.0)
+    return decisions.rerouted(dropped, Route.DISCARD, Reason.RULE, probability=0.0)
 
 
-def holdouts_of(
-    rules: Sequence[Rule], rule: NDArray[np.int16], *, holdout: float
+def holdout_of(
+    rules: Sequence[Rule], rule: NDArray[np.int16] | None, holdout: float
 ) -> float | NDArray[np.float64]:
-    """π of each record if it were dropped: the rule's own, else the topic's `holdout`. A number
-    where it is the same for all."""
-    if all(each.holdout is None for each in rules):
+    """π of the records if they are dropped: the deciding rule's own, else the topic's `holdout`.
+    A number where it is the same for all, else of shape (n,)."""
+    if rule is None or all(each.holdout is None for each in rules):
         return holdout
     own = [holdout if each.holdout is None else each.holdout for each in rules]
     by_record: NDArray[np.float64] = np.array([*own, holdout])[rule]
