@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
-from stream_filter.app.policy_file import DefaultsModel, PolicyModel, TopicModel
+from stream_filter.app.policy_file import DefaultsModel, PolicyModel, RuleModel, TopicModel
 from stream_filter.app.settings import Settings
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
@@ -118,6 +118,9 @@ def _policy() -> dict[str, Any]:
     }
     for properties in (topic["properties"], defaults["properties"]):
         properties["text"] = _never_null(properties["text"])
+    rule = definitions[RuleModel.__name__]["properties"]
+    for name in ("name", "holdout"):
+        rule[name] = _never_null(rule[name])
     identity = definitions["PackModel"]["properties"]
     identity["id"] = _never_null(identity["id"])
     del schema["properties"]["defaults"]["default"]

@@ -1,7 +1,7 @@
 """From scores to decisions: what the policy concludes and where each record goes.
 
-The steps in their order: `decide`, rules, novelty, `hold_out`, folds, `leave_unenforced`. Each takes
-decisions and gives decisions; after the first two, none changes a verdict.
+The steps in their order: `decide`, rules, novelty, `hold_out`, folds, `leave_unenforced`. Each
+takes decisions and gives decisions; after the first two, none changes a verdict.
 """
 
 from dataclasses import dataclass, replace
