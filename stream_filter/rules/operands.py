@@ -11,7 +11,7 @@ from stream_filter.rules.text_tests import TEXT_TESTS
 
 _CONVERSIONS = frozenset({"size", "int", "double"})
 _ARITHMETIC = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_"})
-_FUNCTIONS = sorted({*TEXT_TESTS, *_CONVERSIONS, "has", "timestamp"})
+FUNCTIONS = sorted({*TEXT_TESTS, *_CONVERSIONS, "has", "timestamp"})
 _KIND = {"int": "number", "double": "number"}
 _WORDS = {"string": "a string", "bool": "true or false", None: "a field"}
 
@@ -74,8 +74,8 @@ def _refusal(node: syntax.Node, source: Source) -> ExpressionError:
                 "arithmetic is not covered", node.at, "compare fields with literals"
             )
         case syntax.Call() if node.function[0].isalpha() and node.function not in TEXT_TESTS:
-            close = difflib.get_close_matches(node.function, _FUNCTIONS, n=1, cutoff=0.7)
-            hint = f"did you mean {close[0]}?" if close else f"covered are {', '.join(_FUNCTIONS)}"
+            close = difflib.get_close_matches(node.function, FUNCTIONS, n=1, cutoff=0.7)
+            hint = f"did you mean {close[0]}?" if close else f"covered are {', '.join(FUNCTIONS)}"
             return source.refusal(f"function {node.function} is not covered", start(node), hint)
     return source.refusal(
         "a condition is not a value", start(node), "join conditions with && and ||"

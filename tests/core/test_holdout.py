@@ -1,6 +1,7 @@
 """Holdout membership: a keyed hash, not a coin."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest

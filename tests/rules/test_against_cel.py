@@ -1,49 +1,55 @@
 """The compiled form against Google's CEL evaluator, on random events and expressions."""
 
+import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from cel_expr_python import cel
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stream_filter.core.errors import ExpressionError
-from stream_filter.core.policy import Format
-from stream_filter.core.template import extract
-from stream_filter.formats.columns import column_of
-from stream_filter.gate.ports import Column, FieldRead
-from stream_filter.rules.compiler import compile_condition
-from stream_filter.rules.evaluation import Evaluation
-from stream_filter.rules.plan import reads
+from stream_filter.core.policy import Format, Mode, Rule, Thresholds, TopicPolicy
+from stream_filter.core.template import parse_template
+from stream_filter.formats.text_reader import text_reader
+from stream_filter.rules.cel_rules import CelRules
 
 ENV = cel.NewEnv(variables={})
+POLICY = TopicPolicy(
+    topic="logs",
+    format=Format.JSON,
+    text=parse_template("{a} {n.x}"),
+    model="fixed",
+    model_id=None,
+    thresholds=Thresholds(drop_below=0.2, keep_above=0.8),
+    mode=Mode.ENFORCE,
+    holdout=0.1,
+    forward_to="llm.analysis",
+)
 TIME = 'timestamp("2026-03-01T12:00:00.5Z")'
 TIME_MS = 1_772_366_400_500
 
 
 class Sent:
-    def __init__(self, event: Any, key: bytes | None, headers: Sequence[tuple[str, bytes | None]]):
+    """A record as a foreign client sends it."""
+
+    def __init__(
+        self, event: Any, key: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+    ) -> None:
         self.event, self.key, self.headers = event, key, headers
-        self.timestamp, self.offset, self.value = TIME_MS, 0, None
+        self.value = json.dumps(event).encode()
+        self.timestamp, self.offset = TIME_MS, 0
 
 
 def compiled(expression: str, records: Sequence[Sent]) -> list[bool]:
-    """Where the compiled condition is true."""
-    condition = compile_condition(expression, reads=Format.JSON)
-    columns = {
-        read: read_column(read, [record.event for record in records]) for read in reads(condition)
-    }
-    rows = Evaluation(records, columns).rows(condition, True, np.ones(len(records), np.bool_))
-    return [False] * len(records) if rows is None else rows.tolist()
-
-
-def read_column(read: FieldRead, events: Sequence[Any]) -> Column:
-    found = [extract(event, read.path) for event in events]
-    if read.as_object:
-        return column_of([True if isinstance(value, dict) else None for value in found])
-    return column_of(found)
+    """Where the rule holds, on the way that a worker takes from the value's bytes."""
+    policy = replace(POLICY, rules=(Rule(when=expression, then="drop"),))
+    rules = CelRules(policy)
+    texts = text_reader(policy, rules.reads).read([record.value for record in records])
+    assert not texts.causes
+    return (rules.first_match(records, texts.columns) == 0).tolist()
 
 
 def evaluated(expression: str, records: Sequence[Sent]) -> list[bool]:
