@@ -1,6 +1,8 @@
 """Columns for rules: the values of a field, each distinct one once."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,16 @@ def column_of(values: Sequence[Any]) -> Column:
     """A column of JSON values; None is missing."""
     builder = ColumnBuilder()
     builder.add(values)
-    return builder.column(np.arange(len(values)), len(values))
+    return builder.column(range(len(values)), len(values))
 
 
 class ColumnBuilder:
     """Takes a batch's values a chunk at a time."""
 
     def __init__(self) -> None:
-        self._codes = _Codes({None: -1})
+        # Numbers its keys from 0 in the order in which they are asked for, without a step in
+        # Python; None has -1 already.
+        self._codes: defaultdict[Any, int] = defaultdict(count().__next__, {None: -1})
         self._numbers: set[type] = set()
         self._by_type: _ByType | None = None
         self._parts: list[NDArray[np.int32]] = []
@@ -31,11 +35,13 @@ class ColumnBuilder:
         """The next values; None is missing."""
         self._parts.append(self._encode(values))
 
-    def column(self, at: NDArray[np.intp] | list[int], size: int) -> Column:
+    def column(self, at: Sequence[int], size: int) -> Column:
         """The column of n = `size` records of which those `at` have been added, in order."""
-        codes = np.full(size, -1, np.int32)
-        if self._parts:
-            codes[at] = np.concatenate(self._parts)
+        codes = np.concatenate([*self._parts, np.array([], np.int32)])
+        if len(at) < size:
+            spread = np.full(size, -1, np.int32)
+            spread[at] = codes
+            codes = spread
         values = list(self._codes)[1:] if self._by_type is None else self._by_type.values
         return Column(codes=codes, values=values)
 
@@ -57,14 +63,6 @@ class ColumnBuilder:
         if self._numbers or not set(map(type, added)) <= {str}:
             self._numbers |= _NUMBERS.intersection(map(type, values))
         return len(self._numbers) <= 1
-
-
-class _Codes(dict[Any, int]):
-    """Numbers its keys in the order in which they are asked for, from 0; None has -1 already."""
-
-    def __missing__(self, value: Any) -> int:
-        code = self[value] = len(self) - 1
-        return code
 
 
 class _ByType:

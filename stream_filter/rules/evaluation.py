@@ -56,23 +56,25 @@ class _Answers:
         self._cells = cells
         self._codes = codes
         self._ask = ask
+        self._is_open = ask is not None and bool((cells == UNKNOWN).any())
 
     def rows(self, wanted: bool, among: Rows) -> Rows | None:
-        self._complete(among)
+        if self._is_open:
+            self._complete(among)
         found: Rows = self._cells == (TRUE if wanted else FALSE)
         if not found.any():
             return None
         return _both(among, found if self._codes is None else found[self._codes])
 
     def _complete(self, among: Rows) -> None:
-        if self._ask is None:
-            return
+        assert self._ask is not None
         assert self._codes is not None
         needed = np.zeros(len(self._cells), np.bool_)
         needed[self._codes[among]] = True
         at = np.flatnonzero(needed & (self._cells == UNKNOWN))
         if len(at):
             self._cells[at] = self._ask(at)
+            self._is_open = bool((self._cells == UNKNOWN).any())
 
 
 class Evaluation:
