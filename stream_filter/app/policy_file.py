@@ -121,11 +121,14 @@ class RuleModel(_Closed):
         "`timestamp`.",
         examples=['level == "FATAL"', 'path.startsWith("/healthz")'],
     )
-    then: Literal["keep", "drop", "abstain"] = Field(description="The verdict where it holds.")
+    then: Literal["keep", "drop", "abstain"] = Field(
+        description="The verdict where it holds.", examples=["drop"]
+    )
     holdout: _Share | None = Field(
         default=None,
         description="Share of what this rule drops that is forwarded all the same, instead of "
         "the topic's.",
+        examples=[0],
     )
 
     @field_validator("holdout", mode="before")
@@ -197,6 +200,7 @@ class TopicModel(_Closed):
         default=[],
         max_length=1000,
         description="Conditions that decide before the model does; the first that holds counts.",
+        examples=[[{"when": 'level == "FATAL"', "then": "keep"}]],
     )
 
     @field_validator("holdout", "ramp", mode="before")
