@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from stream_filter.app.durations import DURATION_PATTERN, check_duration, duration_ms
+from stream_filter.app.policy_rules import rule_problems
 from stream_filter.app.yaml_lines import YamlDocument, explain, read_yaml
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import (
@@ -22,6 +23,7 @@ from stream_filter.core.policy import (
     Mode,
     Novelty,
     Policy,
+    Rule,
     Thresholds,
     TopicPolicy,
 )
@@ -29,7 +31,6 @@ from stream_filter.core.template import parse_template
 
 LATER = {
     "target": "give raw thresholds",
-    "rules": "leave it out",
     "budget": "leave it out",
     "overload": "leave it out",
     "challenger": "leave it out",
@@ -106,6 +107,42 @@ class FoldModel(_Closed):
     )
 
 
+class RuleModel(_Closed):
+    """A condition on a record, and the verdict where it holds."""
+
+    name: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$",
+        description="What ledger, headers and metrics call the rule; without it its place: #1.",
+        examples=["health checks"],
+    )
+    when: str = Field(
+        description="A condition in CEL on the fields of the event, `key`, `headers` and "
+        "`timestamp`.",
+        examples=['level == "FATAL"', 'path.startsWith("/healthz")'],
+    )
+    then: Literal["keep", "drop", "abstain"] = Field(
+        description="The verdict where it holds.", examples=["drop"]
+    )
+    holdout: _Share | None = Field(
+        default=None,
+        description="Share of what this rule drops that is forwarded all the same, instead of "
+        "the topic's.",
+        examples=[0],
+    )
+
+    @field_validator("holdout", mode="before")
+    @classmethod
+    def _whole_share(cls, value: Any) -> Any:
+        return float(value) if type(value) is int else value
+
+    @model_validator(mode="after")
+    def _only_drops_have_a_holdout(self) -> "RuleModel":
+        if self.holdout is not None and self.then != "drop":
+            raise ValueError("holdout: only a rule that drops has one; leave it out")
+        return self
+
+
 class TopicModel(_Closed):
     """What the gate does with one topic, or with all that a glob matches."""
 
@@ -159,6 +196,13 @@ class TopicModel(_Closed):
         examples=[10],
     )
 
+    rules: list[RuleModel] = Field(
+        default=[],
+        max_length=1000,
+        description="Conditions that decide before the model does; the first that holds counts.",
+        examples=[[{"when": 'level == "FATAL"', "then": "keep"}]],
+    )
+
     @field_validator("holdout", "ramp", mode="before")
     @classmethod
     def _whole_share(cls, value: Any) -> Any:
@@ -193,6 +237,7 @@ class DefaultsModel(_Closed):
     novelty: NoveltyModel | None = None
     fold: FoldModel | None = None
     ramp: _Percent | None = None
+    rules: list[RuleModel] | None = None
 
 
 class PolicyModel(_Closed):
@@ -238,8 +283,10 @@ def load_policy(path: Path) -> Policy:
         for name in parsed.topics
         for problem in _topic_problems(name, policy)
     ]
+    for rules in policy.topics:
+        problems += rule_problems(rules, document)
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*dict.fromkeys(problems))
     return policy
 
 
@@ -308,6 +355,7 @@ def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
         if rules.fold
         else None,
         ramp=rules.ramp,
+        rules=tuple(Rule(**rule.model_dump()) for rule in rules.rules),
     )
 
 

@@ -1,7 +1,7 @@
 """From scores to decisions: what the policy concludes and where each record goes.
 
-The steps in their order: `decide`, novelty, `hold_out`, folds, `leave_unenforced`. Each takes
-decisions and gives decisions; after the first, none changes a verdict.
+The steps in their order: `decide`, rules, novelty, `hold_out`, folds, `leave_unenforced`. Each
+takes decisions and gives decisions; after the first two, none changes a verdict.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ class _Coded(IntEnum):
 
 
 class Verdict(_Coded):
-    """What the policy concludes from the score."""
+    """What the policy concludes from rules and score."""
 
     KEEP = 0
     DROP = 1
@@ -70,6 +70,8 @@ class Decisions:
     """Chance that a record decided like this one is seen by the analyst: 1 where it is
     forwarded for certain, the holdout's π for a would-be drop, 0 for a dead letter and for what
     is folded."""
+    rule: NDArray[np.int16] | None = None
+    """Index of the rule that decided, -1 where none did; None where the topic has no rules."""
 
     def rerouted(
         self,
@@ -130,13 +132,14 @@ def decide(
     )
 
 
-def hold_out(decisions: Decisions, held_out: NDArray[np.bool_], share: float) -> Decisions:
+def hold_out(
+    decisions: Decisions, held_out: NDArray[np.bool_], share: float | NDArray[np.float64]
+) -> Decisions:
     """Forward the would-be drops that are in the holdout; all would-be drops, drawn or not, get
-    the probability `share`."""
+    the probability `share`, a number or by row."""
     dropped = decisions.route == Route.DISCARD
-    decisions = decisions.rerouted(
-        dropped, Route.DISCARD, Reason.BELOW_THRESHOLD, probability=share
-    )
+    probability = np.where(dropped, share, decisions.probability).astype(np.float32)
+    decisions = replace(decisions, probability=probability)
     return decisions.rerouted(dropped & held_out, Route.FORWARD, Reason.HOLDOUT)
 
 

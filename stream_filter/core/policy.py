@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import MISSING, asdict, dataclass, fields
 from enum import StrEnum
+from typing import Literal
 
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.template import TextTemplate
@@ -49,6 +50,18 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A condition on a record and the verdict where it holds. Of several the first counts."""
+
+    when: str
+    """A condition in CEL."""
+    then: Literal["keep", "drop", "abstain"]
+    name: str | None = None
+    holdout: float | None = None
+    """π of what this rule drops; None: the topic's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicPolicy:
     """The rules for one topic, or for all that match a glob."""
 
@@ -70,6 +83,12 @@ class TopicPolicy:
     fold: Fold | None = None
     ramp: float = 100.0
     """Percent of the records on which `enforce` acts; the others are treated as in `shadow`."""
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def rule_labels(self) -> tuple[str, ...]:
+        """What each rule is called: its name, or its place in the list, from `#1`."""
+        return tuple(rule.name or f"#{place}" for place, rule in enumerate(self.rules, 1))
 
     @property
     def is_pattern(self) -> bool:

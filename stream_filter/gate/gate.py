@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from operator import attrgetter
 from time import perf_counter
 from typing import TypeVar
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.decision import Decisions, Reason, Route
+from stream_filter.core.errors import ScorerError
 from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.occurrences import Occurrences
@@ -19,7 +21,16 @@ from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
 from stream_filter.gate.fold_summary import summarize, summary_emission
 from stream_filter.gate.headers import Stamp
 from stream_filter.gate.partition_memory import PartitionMemory, recall
-from stream_filter.gate.ports import LedgerCodec, MemoryCodec, Record, Scorer, TextReader
+from stream_filter.gate.ports import (
+    FieldRead,
+    LedgerCodec,
+    MemoryCodec,
+    Record,
+    RuleSet,
+    Scorer,
+    TextReader,
+    Texts,
+)
 from stream_filter.gate.routing import Scored, route_batch
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 
@@ -51,7 +62,8 @@ class Gate:
         config: GateConfig,
         *,
         scorers: Mapping[str, Scorer],
-        make_reader: Callable[[TopicPolicy], TextReader],
+        make_rules: Callable[[TopicPolicy], RuleSet],
+        make_reader: Callable[[TopicPolicy, Sequence[FieldRead]], TextReader],
         codec: LedgerCodec,
         memory_codec: MemoryCodec,
         clock_ms: Callable[[], int],
@@ -66,7 +78,11 @@ class Gate:
         self._caches = {
             name: ScoreCache(scorer, size_bytes=share) for name, scorer in scorers.items()
         }
-        self._readers = {rules.topic: make_reader(rules) for rules in config.policy.topics}
+        self._rules = {p.topic: make_rules(p) for p in config.policy.topics if p.rules}
+        self._readers = {
+            p.topic: make_reader(p, self._rules[p.topic].reads if p.rules else ())
+            for p in config.policy.topics
+        }
 
     def recall(
         self, topic: str, partition: int, saved: Mapping[bytes, bytes], *, up_to: int
@@ -96,12 +112,15 @@ class Gate:
         rules = self._config.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
         texts = self._readers[rules.topic].read(list(map(attrgetter("value"), batch.records)))
+        rule: NDArray[np.int16] | None = None
+        if rules.rules:
+            rule = self._rules[rules.topic].first_match(batch.records, texts.columns)
         was_read = perf_counter()
 
         cache = self._caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
-        by_text, texts_read, failure = cache.score(texts.distinct, digests)
+        by_text, texts_read, failure = _score(cache, texts, digests, rule)
         # A pack that was away may have been loaded to score this batch.
         model_id = model_id or cache.model_id
         scored = perf_counter()
@@ -125,6 +144,7 @@ class Gate:
                 timestamps=timestamps,
                 score=_by_code(by_text, texts.codes, np.float32(np.nan)),
                 decodable=decodable,
+                rule=rule,
             ),
             memory.memory,
             key=self._config.key,
@@ -138,6 +158,7 @@ class Gate:
             offsets=occurrences.offsets,
             text_digests=_by_code(occurrences.digests, texts.codes, np.uint64(0)),
             decisions=decisions,
+            rule_labels=rules.rule_labels,
         )
         decided = perf_counter()
 
@@ -228,6 +249,7 @@ class Gate:
             key=self._config.key,
             policy_id=self._policy_id,
             model_id=block.header.model_id,
+            rule_labels=block.rule_labels,
         )
         dead_letter_topic = self._config.dead_letter_topic
         dead_limit = size_limits.get(dead_letter_topic)
@@ -239,14 +261,15 @@ class Gate:
         reasons = decisions.reason[outgoing].tolist()
         verdicts = decisions.verdict[outgoing].tolist()
         scores = decisions.score[outgoing].tolist()
-        for index, forwarded, reason, verdict, score in zip(
-            outgoing.tolist(), is_forwarded, reasons, verdicts, scores, strict=True
+        ruled = repeat(-1) if decisions.rule is None else decisions.rule[outgoing].tolist()
+        for index, forwarded, reason, verdict, score, rule in zip(
+            outgoing.tolist(), is_forwarded, reasons, verdicts, scores, ruled, strict=False
         ):
             record = batch.records[index]
             key, value, kept = record.key, record.value, record.headers
             if forwarded:
                 topic = rules.forward_to
-                added = stamp.forwarded(record.offset, reason, verdict, score)
+                added = stamp.forwarded(record.offset, reason, verdict, score, rule)
             else:
                 topic = dead_letter_topic
                 omitted = dead_limit is not None and record_size(record) > dead_limit
@@ -258,6 +281,27 @@ class Gate:
             # The source's headers stay as they are; the gate's come last.
             emissions.append(Emission(topic, key, value, record.timestamp, [*kept, *added]))
         return emissions
+
+
+def _score(
+    cache: ScoreCache,
+    texts: Texts,
+    digests: Sequence[bytes],
+    rule: NDArray[np.int16] | None,
+) -> tuple[NDArray[np.float32], int, ScorerError | None]:
+    """As `ScoreCache.score`, but for texts that stand only in records that a rule decides: these
+    get no score."""
+    if rule is None:
+        return cache.score(texts.distinct, digests)
+    # The last is no text: the code -1 leads there.
+    wanted = np.zeros(len(digests) + 1, np.bool_)
+    wanted[texts.codes[rule < 0]] = True
+    at = np.flatnonzero(wanted[:-1]).tolist()
+    scores = np.full(len(digests), np.nan, np.float32)
+    scores[at], texts_read, failure = cache.score(
+        [texts.distinct[index] for index in at], [digests[index] for index in at]
+    )
+    return scores, texts_read, failure
 
 
 def record_size(record: Record) -> int:

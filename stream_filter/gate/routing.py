@@ -24,6 +24,7 @@ from stream_filter.core.memory import Memory
 from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Mode, TopicPolicy
 from stream_filter.core.ramp import is_enforced
+from stream_filter.core.rules import decide_by_rules, holdout_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Scored:
     score: NDArray[np.float32]
     """Shape (n,); NaN where there is none."""
     decodable: NDArray[np.bool_]
+    rule: NDArray[np.int16] | None
+    """Shape (n,): index of the first rule that holds, or -1; None where the topic has none."""
 
 
 def route_batch(
@@ -52,13 +55,15 @@ def route_batch(
         readable=texts.codes >= 0,
         thresholds=rules.thresholds,
     )
+    if batch.rule is not None:
+        decisions = decide_by_rules(decisions, rules.rules, batch.rule)
     if rules.novelty:
         novel = memory.novelty.take_first(
             texts, can_be_novel(decisions), rules.novelty.forward_first
         )
         decisions = decisions.rerouted(novel, Route.FORWARD, Reason.NOVEL, probability=1.0)
-    drawn = held_out(texts.offsets, probability=rules.holdout, **draw)
-    decisions = hold_out(decisions, drawn, rules.holdout)
+    share = holdout_of(rules.rules, decisions.rule, rules.holdout)
+    decisions = hold_out(decisions, held_out(texts.offsets, probability=share, **draw), share)
     if rules.fold is None:
         return leave_unenforced(decisions, _enforced(rules, texts, draw)), memory.folds.end_all()
 

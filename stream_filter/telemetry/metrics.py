@@ -14,6 +14,12 @@ class Metrics:
         self.records = Counter(
             "stream_filter_records", "Records decided.", ["topic", "route", "reason"], registry=r
         )
+        self.rule_records = Counter(
+            "stream_filter_rule_records",
+            "Records decided by a rule.",
+            ["topic", "rule"],
+            registry=r,
+        )
         self.source_bytes = Counter(
             "stream_filter_source_bytes", "Keys and values read.", ["topic"], registry=r
         )

@@ -27,6 +27,19 @@ def count_decisions(outcome: Outcome) -> Counter[tuple[Route, Reason]]:
     )
 
 
+def count_rules(outcome: Outcome) -> dict[str, int]:
+    """How many records of a batch each rule decided, by its label."""
+    rule = outcome.block.decisions.rule
+    if rule is None:
+        return {}
+    counts = np.bincount(rule[rule >= 0], minlength=len(outcome.block.rule_labels)).tolist()
+    return {
+        label: count
+        for label, count in zip(outcome.block.rule_labels, counts, strict=True)
+        if count
+    }
+
+
 class TelemetryObserver:
     """Told by the data plane; tells the operator."""
 
@@ -84,6 +97,8 @@ class TelemetryObserver:
         counts = count_decisions(outcome)
         for (route, reason), count in counts.items():
             metrics.records.labels(header.topic, route.label, reason.label).inc(count)
+        for label, count in count_rules(outcome).items():
+            metrics.rule_records.labels(header.topic, label).inc(count)
         metrics.source_bytes.labels(header.topic).inc(source_bytes)
         metrics.ledger_bytes.labels(header.topic).inc(len(outcome.block_bytes))
         metrics.batches.labels(header.topic).inc()

@@ -44,7 +44,7 @@ defaults: {model: triage-starter, raw: {drop_below: 0.2, keep_above: 0.8}, holdo
 topics:
   a.logs: {text: "{level}", mode: enforce, ramp: 10, novelty: {forward_first: 5}, fold: null}
   b.*: {format: text, model: {pack: other, id: 0123456789abcdef}, forward_to: b.analysis,
-    fold: {window: 5m, keep: 3}}
+    fold: {window: 5m, keep: 3}, rules: [{when: 'line == ""', then: drop, name: blank, holdout: 0}]}
 """
 ALONE = {"text": "{m}", "model": "p", "raw": {"drop_below": 0.2, "keep_above": 0.8}}
 
@@ -112,6 +112,9 @@ def test_policy_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
         {"version": 1, "topics": {"a": {**ALONE, "fold": {"window": "60", "keep": 3}}}},
         {"version": 1, "topics": {"a": {**ALONE, "fold": {"window": "60s"}}}},
         {"version": 1, "topics": {"a": {**ALONE, "ramp": 101}}},
+        {"version": 1, "topics": {"a": {**ALONE, "rules": [{"when": "true"}]}}},
+        {"version": 1, "topics": {"a": {**ALONE, "rules": [{"when": "true", "then": "hold"}]}}},
+        {"version": 1, "topics": {"a": {**ALONE, "rules": {"when": "true", "then": "keep"}}}},
         *({"version": 1, "topics": {"a": {**ALONE, key: 1}}} for key in LATER),
     ],
 )
@@ -232,6 +235,7 @@ class Case:
     verdict: Verdict
     score: float
     model_id: str
+    rule: int = -1
 
 
 def stamp(model_id: str) -> Stamp:
@@ -241,6 +245,7 @@ def stamp(model_id: str) -> Stamp:
         key=b"secret",
         policy_id="0123456789abcdef",
         model_id=model_id,
+        rule_labels=("health checks", "#2"),
     )
 
 
@@ -253,12 +258,15 @@ def stamp(model_id: str) -> Stamp:
         Case(Reason.HOLDOUT, Verdict.DROP, 1.25e-7, "0123456789abcdef"),
         Case(Reason.HOLDOUT, Verdict.DROP, 1e-30, "0123456789abcdef"),
         Case(Reason.DEGRADED, Verdict.ABSTAIN, math.nan, ""),
+        Case(Reason.RULE, Verdict.KEEP, math.nan, "0123456789abcdef", rule=1),
+        Case(Reason.HOLDOUT, Verdict.DROP, math.nan, "", rule=0),
     ],
 )
 def test_header_schema_takes_what_the_gate_writes(case: Case) -> None:
     """Headers of forwarded records fit the schema, and the schema knows each of them."""
-    headers = stamp(case.model_id).forwarded(42, case.reason, case.verdict, case.score)
+    headers = stamp(case.model_id).forwarded(42, case.reason, case.verdict, case.score, case.rule)
     instance = {name: (value or b"").decode() for name, value in headers}
+    assert instance.get("sf-rule") == {-1: None, 0: "health checks", 1: "#2"}[case.rule]
     assert is_valid("headers.schema.json", instance)
     assert set(instance) <= set(SCHEMAS["headers.schema.json"]["properties"])
     for name in SCHEMAS["headers.schema.json"]["required"]:
@@ -316,8 +324,10 @@ def test_memory_schema_takes_what_the_gate_writes() -> None:
     assert not is_valid("memory.schema.json", {**instance, "entries": {"novelty": [[1, 0]]}})
 
 
-def test_block_schema_is_what_a_block_holds() -> None:
-    """Columns, metadata and labels of a real block are those published."""
+@pytest.mark.parametrize("rule", [None, np.array([0, -1], np.int16)])
+def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
+    """Columns, metadata and labels of a real block are those published; the column of rules is
+    in the blocks of topics that have rules."""
     header = BlockHeader(
         topic="a.logs",
         partition=3,
@@ -339,15 +349,21 @@ def test_block_schema_is_what_a_block_holds() -> None:
         route=np.array([Route.FORWARD, Route.DEAD_LETTER], np.uint8),
         reason=np.array([Reason.AMBIGUOUS, Reason.UNDECODABLE], np.uint8),
         probability=np.array([1, 0], np.float32),
+        rule=rule,
     )
     digests = np.array([7, 0], np.uint64)
     block = Block(
-        header=header, offsets=np.array([40, 42]), text_digests=digests, decisions=decisions
+        header=header,
+        offsets=np.array([40, 42]),
+        text_digests=digests,
+        decisions=decisions,
+        rule_labels=() if rule is None else ("#1",),
     )
     schema = pa.ipc.open_stream(ArrowLedgerCodec().encode(block)).schema
     published = SCHEMAS["ledger-block.json"]
-    assert [column["name"] for column in published["columns"]] == schema.names
-    assert [c["nullable"] for c in published["columns"]] == [f.nullable for f in schema]
+    columns = [c for c in published["columns"] if rule is not None or "optional" not in c]
+    assert [column["name"] for column in columns] == schema.names
+    assert [c["nullable"] for c in columns] == [f.nullable for f in schema]
     metadata = {name.decode(): value.decode() for name, value in schema.metadata.items()}
     assert {entry["name"] for entry in published["metadata"]} == set(metadata)
     for entry in published["metadata"]:
