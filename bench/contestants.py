@@ -8,13 +8,17 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from bench.full_policy import full_policy
 from bench.gate_files import write_gate_files
 from bench.streams import Stream
 from stream_filter.core.policy import Thresholds
 
 _JAVA_PEER = Path(__file__).parent / "peers" / "StreamsPeer.java"
 _SLOW_WINDOW_S = 20.0
+FULL_POLICY = "gate_full_policy"
+_BUDGET_PER_MINUTE = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class Contestant:
     env: Callable[[Course], Mapping[str, str]] = field(default=lambda course: {})
     applies_rule: bool = False
     max_window_s: float = float("inf")
+    has_delay: bool = False
+    """Whether the delay that it adds is measured."""
 
     @property
     def is_gate(self) -> bool:
@@ -65,6 +71,12 @@ def contestants() -> tuple[Contestant, ...]:
     return (
         _gate("at_least_once"),
         _streams_peer("at_least_once"),
+        _gate(
+            "at_least_once",
+            name=FULL_POLICY,
+            streams=("repeating",),
+            more=full_policy(_BUDGET_PER_MINUTE),
+        ),
         _gate("exactly_once"),
         _streams_peer("exactly_once_v2"),
         _python_peer("quixstreams", "quixstreams_peer", both),
@@ -89,7 +101,13 @@ def compile_streams_peer(kafka_home: Path, folder: Path) -> None:
     subprocess.run([*compiler, "-cp", jars, "-d", classes, str(_JAVA_PEER)], check=True)
 
 
-def _gate(delivery: str) -> Contestant:
+def _gate(
+    delivery: str,
+    *,
+    name: str = "",
+    streams: tuple[str, ...] = ("repeating", "unique", "otrf"),
+    more: Mapping[str, Any] | None = None,
+) -> Contestant:
     def command(course: Course, start: Start) -> list[str]:
         files = write_gate_files(
             start.folder,
@@ -98,6 +116,7 @@ def _gate(delivery: str) -> Contestant:
             target=start.target,
             pack=course.pack,
             thresholds=course.thresholds,
+            more=more or {},
         )
         return [
             *(sys.executable, "-m", "stream_filter", "run", "--policy", str(files.policy)),
@@ -106,7 +125,7 @@ def _gate(delivery: str) -> Contestant:
         ]
 
     return Contestant(
-        name=f"gate_{delivery}", streams=("repeating", "unique", "otrf"), command=command
+        name=name or f"gate_{delivery}", streams=streams, command=command, has_delay=not name
     )
 
 

@@ -7,9 +7,11 @@ are quantiles of the pack's scores on the stream itself.
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -63,9 +65,17 @@ def thresholds_for(share: float, stream: Stream, count: int, pack: Path) -> Thre
 
 
 def write_gate_files(
-    folder: Path, *, stream: Stream, source: str, target: str, pack: Path, thresholds: Thresholds
+    folder: Path,
+    *,
+    stream: Stream,
+    source: str,
+    target: str,
+    pack: Path,
+    thresholds: Thresholds,
+    more: Mapping[str, Any],
 ) -> GateFiles:
-    """Policy and settings as a user would write them; everything not named keeps its default."""
+    """Policy and settings as a user would write them; everything not named keeps its default.
+    `more`: keys that the topic has besides."""
     folder.mkdir(parents=True, exist_ok=True)
     policy = {
         "version": 1,
@@ -80,6 +90,7 @@ def write_gate_files(
                 },
                 "mode": "enforce",
                 "forward_to": target,
+                **more,
             }
         },
     }

@@ -15,6 +15,7 @@ Medians = dict[str, dict[str, dict[str, float]]]
 _FIGURES = ("pace", "cpu_us", "cpu_us_with_start", "peak_mb", "first_commit_s")
 _PYTHON_RULES = ("quixstreams", "faststream_batch", "faststream_undecoded", "faust_agent")
 _ALO, _EOS = "gate_at_least_once", "gate_exactly_once"
+_FULL = "gate_full_policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,9 @@ def promises(middle: Medians, delay: Mapping[str, Mapping[str, float]]) -> list[
         if "faust_model" in repeating:
             floor(f"{gate} / Faust + model", ours["pace"] / repeating["faust_model"]["pace"], 20)
         ceiling(f"{gate}: peak memory, MB", ours["peak_mb"], 400)
+    if _ALO in repeating and _FULL in repeating:
+        share = repeating[_FULL]["pace"] / repeating[_ALO]["pace"]
+        floor("20 rules, novelty, fold, budget / bare gate", share, 0.7)
     if _ALO in repeating and _EOS in repeating:
         cost = repeating[_EOS]["pace"] / repeating[_ALO]["pace"]
         floor("exactly once / at least once", cost, 0.9)

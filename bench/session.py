@@ -172,7 +172,7 @@ class Session:
         assert stream is not None
         middle = medians(self.runs).get("repeating", {})
         for entrant in contestants():
-            if not entrant.is_gate or entrant.name not in middle:
+            if not entrant.has_delay or entrant.name not in middle:
                 continue
             course = await self._prepare(stream, _DELAY_WARM_EVENTS, label=f"-{entrant.name}")
             start = await self._start(entrant)
