@@ -21,6 +21,8 @@ class Cluster:
     """Globs that match no topic: no obstacle, topics may come."""
     targets: Mapping[str, int]
     missing_targets: tuple[str, ...]
+    control_topics: Mapping[str, int]
+    """Partition counts of the control plane's topics; 0 where one does not exist."""
     size_limits: dict[str, int]
     """Largest record, by target topic that exists."""
     source_limits: Mapping[str, int]
@@ -40,6 +42,16 @@ class Cluster:
                 f"target topic {topic!r} does not exist: run `stream-filter topics create`"
                 for topic in self.missing_targets
             ]
+            + [
+                f"control topic {topic!r} "
+                + (
+                    f"has {count} partitions and needs 1: make it anew"
+                    if count
+                    else "does not exist: run `stream-filter topics create --control`"
+                )
+                for topic, count in self.control_topics.items()
+                if count != 1
+            ]
         )
 
     def warnings(self) -> list[str]:
@@ -56,8 +68,23 @@ class Cluster:
 
 
 def target_topics(policy: Policy, settings: Settings) -> list[str]:
-    """The topics that the gate writes to."""
+    """The topics that records and blocks are written to."""
     return sorted({*policy.targets, settings.ledger_topic, settings.dead_letter_topic})
+
+
+def control_topics(settings: Settings) -> list[str]:
+    """The control plane's topics, of one partition each; none without it."""
+    return [settings.policy_topic, settings.worker_topic] if settings.control else []
+
+
+def own_topics(settings: Settings) -> frozenset[str]:
+    """What no glob of a policy takes: topics that the gate writes to, whatever the policy."""
+    return frozenset(
+        {
+            *(settings.ledger_topic, settings.dead_letter_topic),
+            *(settings.policy_topic, settings.worker_topic),
+        }
+    )
 
 
 async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
@@ -65,12 +92,13 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
     async with TopicAdmin(settings.connection()) as admin:
         present = await admin.partitions()
         targets = target_topics(policy, settings)
+        own = {*targets, *own_topics(settings)}
         named = [rules.topic for rules in policy.topics if not rules.is_pattern]
         internal = {topic for topic in present if topic.startswith("__")}
         sources = {
             topic: count
             for topic, count in present.items()
-            if policy.for_topic(topic) and topic not in internal | set(targets)
+            if policy.for_topic(topic) and topic not in internal | own
         }
         existing_targets = [topic for topic in targets if topic in present]
         limits = await admin.max_message_bytes(existing_targets)
@@ -78,7 +106,7 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
     return Cluster(
         sources=sources,
         missing_sources=tuple(topic for topic in named if topic not in present),
-        own_sources=tuple(topic for topic in named if topic in targets),
+        own_sources=tuple(topic for topic in named if topic in own),
         unmatched=tuple(
             rules.topic
             for rules in policy.topics
@@ -86,6 +114,7 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         ),
         targets={topic: present[topic] for topic in existing_targets},
         missing_targets=tuple(topic for topic in targets if topic not in present),
+        control_topics={topic: present.get(topic, 0) for topic in control_topics(settings)},
         size_limits=limits,
         source_limits=source_limits,
     )

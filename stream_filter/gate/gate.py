@@ -1,7 +1,7 @@
 """The gate: decides a batch of records and says what is to be sent."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from time import perf_counter
 from typing import TypeVar
@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Decisions, Reason, Route, decide
+from stream_filter.core.decision import Decisions, Reason, Route, decide, forward_all
 from stream_filter.core.holdout import held_out
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.policy import Policy, TopicPolicy
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch
 from stream_filter.gate.headers import Stamp
+from stream_filter.gate.in_force import InForce, Switch
 from stream_filter.gate.ports import LedgerCodec, Record, Scorer, TextReader, Texts
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 
 _Scalar = TypeVar("_Scalar", np.float32, np.uint64)
+_UNKNOWN = "no policy is known: the policy topic could not be read yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class GateConfig:
     """What the gate is told once, when it is built."""
 
     policy: Policy
+    """The first one; `switch` puts another in force."""
     key: bytes
     """Secret of the gate, shared by its workers: draws the holdout and makes the `sf-id`s."""
     worker: str
@@ -53,14 +56,54 @@ class Gate:
     ) -> None:
         """`scorers` holds one for every pack that the policy names, by the pack's name."""
         self._config = config
-        self._policy_id = config.policy.policy_id
+        self._make_reader = make_reader
         self._codec = codec
         self._clock_ms = clock_ms
-        share = config.cache_bytes // max(1, len(scorers))
-        self._caches = {
-            name: ScoreCache(scorer, size_bytes=share) for name, scorer in scorers.items()
-        }
-        self._readers = {rules.topic: make_reader(rules) for rules in config.policy.topics}
+        self._switch = Switch(self._built(config.policy, scorers, {}))
+
+    def prepare(
+        self, policy: Policy, scorers: Mapping[str, Scorer], *, paused: tuple[str, ...] = ()
+    ) -> InForce:
+        """What `switch` takes, built beforehand: this may take a while. Scores that are
+        remembered for a scorer that stays are kept."""
+        built = self._built(policy, scorers, self._switch.current.caches)
+        return replace(built, paused=paused)
+
+    def switch(self, following: InForce) -> None:
+        """Batches that begin from now on are decided by this; those in hand by what they began
+        with."""
+        self._switch.change(following)
+
+    @property
+    def in_force(self) -> InForce:
+        return self._switch.current
+
+    @property
+    def is_settled(self) -> bool:
+        """No batch is being decided by what was in force before."""
+        return self._switch.is_settled
+
+    def _built(
+        self,
+        policy: Policy,
+        scorers: Mapping[str, Scorer],
+        caches: Mapping[str, ScoreCache],
+    ) -> InForce:
+        share = self._config.cache_bytes // max(1, len(scorers))
+        kept = {name: cache for name, cache in caches.items() if cache.size_bytes == share}
+        return InForce(
+            policy=policy,
+            policy_id=policy.policy_id,
+            paused=(),
+            is_known=True,
+            caches={
+                name: kept[name]
+                if name in kept and kept[name].scorer is scorer
+                else ScoreCache(scorer, size_bytes=share)
+                for name, scorer in scorers.items()
+            },
+            readers={rules.topic: self._make_reader(rules) for rules in policy.topics},
+        )
 
     def process(self, batch: RecordBatch, size_limits: Mapping[str, int]) -> Outcome:
         """Decide one batch.
@@ -69,28 +112,42 @@ class Gate:
         its target's goes to the dead letters, and over theirs as well, without its payload (and
         without key and headers where these alone are too much).
         """
+        with self._switch.hold() as force:
+            return self._process(force, batch, size_limits)
+
+    def _process(
+        self, force: InForce, batch: RecordBatch, size_limits: Mapping[str, int]
+    ) -> Outcome:
         started = perf_counter()
-        rules = self._config.policy.for_topic(batch.topic)
+        rules = force.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
-        texts = self._readers[rules.topic].read(list(map(attrgetter("value"), batch.records)))
+        unread_because = force.forwards_all(batch.topic)
+        if unread_because is None:
+            values = list(map(attrgetter("value"), batch.records))
+            texts = force.readers[rules.topic].read(values)
+        else:
+            texts = _unread(len(batch.records))
         was_read = perf_counter()
 
-        cache = self._caches[rules.model]
+        cache = force.caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
         by_text, texts_read, failure = cache.score(texts.distinct, digests)
         # A pack that was away may have been loaded to score this batch.
-        model_id = model_id or cache.model_id
+        model_id = "" if unread_because is not None else model_id or cache.model_id
         scored = perf_counter()
 
         offsets = np.fromiter(map(attrgetter("offset"), batch.records), np.int64)
-        decisions = self._decide(rules, batch, offsets, texts, by_text)
+        if unread_because is None:
+            decisions = self._decide(rules, batch, offsets, texts, by_text)
+        else:
+            decisions = forward_all(len(offsets), unread_because)
         oversized = _oversized(batch.records, decisions, size_limits.get(rules.forward_to))
         _dead_letter(decisions, list(oversized))
         causes = {**texts.causes, **oversized}
         digest64 = np.array([int.from_bytes(d[:8], "little") for d in digests], np.uint64)
         block = Block(
-            header=self._header(batch, model_id),
+            header=self._header(batch, force.policy_id, model_id),
             offsets=offsets,
             text_digests=_by_code(digest64, texts.codes, np.uint64(0)),
             decisions=decisions,
@@ -106,7 +163,7 @@ class Gate:
             emissions=emissions,
             distinct_texts=len(texts.distinct),
             texts_read=texts_read,
-            degraded_because=str(failure) if failure else None,
+            degraded_because=_UNKNOWN if not force.is_known else str(failure) if failure else None,
             seconds={
                 "read": was_read - started,
                 "score": scored - was_read,
@@ -141,7 +198,7 @@ class Gate:
             holdout=rules.holdout,
         )
 
-    def _header(self, batch: RecordBatch, model_id: str) -> BlockHeader:
+    def _header(self, batch: RecordBatch, policy_id: str, model_id: str) -> BlockHeader:
         timestamps = list(map(attrgetter("timestamp"), batch.records))
         return BlockHeader(
             topic=batch.topic,
@@ -149,7 +206,7 @@ class Gate:
             first_offset=batch.first_offset,
             last_offset=batch.next_offset - 1,
             rows=len(batch.records),
-            policy_id=self._policy_id,
+            policy_id=policy_id,
             model_id=model_id,
             mask_set=MASK_SET_VERSION,
             worker=self._config.worker,
@@ -172,7 +229,7 @@ class Gate:
             topic=batch.topic,
             partition=batch.partition,
             key=self._config.key,
-            policy_id=self._policy_id,
+            policy_id=block.header.policy_id,
             model_id=block.header.model_id,
         )
         dead_letter_topic = self._config.dead_letter_topic
@@ -204,6 +261,11 @@ class Gate:
             # The source's headers stay as they are; the gate's come last.
             emissions.append(Emission(topic, key, value, record.timestamp, [*kept, *added]))
         return emissions
+
+
+def _unread(rows: int) -> Texts:
+    """No text at all, and nothing undecodable: the values were not looked at."""
+    return Texts(distinct=[], codes=np.full(rows, -1, np.int32), causes={})
 
 
 def record_size(record: Record) -> int:
