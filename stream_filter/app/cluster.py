@@ -42,16 +42,7 @@ class Cluster:
                 f"target topic {topic!r} does not exist: run `stream-filter topics create`"
                 for topic in self.missing_targets
             ]
-            + [
-                f"control topic {topic!r} "
-                + (
-                    f"has {count} partitions and needs 1: make it anew"
-                    if count
-                    else "does not exist: run `stream-filter topics create --control`"
-                )
-                for topic, count in self.control_topics.items()
-                if count != 1
-            ]
+            + _control_obstacles(self.control_topics)
         )
 
     def warnings(self) -> list[str]:
@@ -85,6 +76,26 @@ def own_topics(settings: Settings) -> frozenset[str]:
             *(settings.policy_topic, settings.worker_topic),
         }
     )
+
+
+async def control_obstacles(settings: Settings) -> list[str]:
+    """Why the control plane cannot work on this cluster. Raises BrokerError or ConfigError."""
+    async with TopicAdmin(settings.connection()) as admin:
+        present = await admin.partitions()
+    return _control_obstacles({topic: present.get(topic, 0) for topic in control_topics(settings)})
+
+
+def _control_obstacles(counts: Mapping[str, int]) -> list[str]:
+    return [
+        f"control topic {topic!r} "
+        + (
+            f"has {count} partitions and needs 1: make it anew"
+            if count
+            else "does not exist: run `stream-filter topics create --control`"
+        )
+        for topic, count in counts.items()
+        if count != 1
+    ]
 
 
 async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:

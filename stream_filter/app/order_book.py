@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from typing import Protocol
 
 from stream_filter.core.orders import counts
@@ -38,7 +37,7 @@ class OrderBook:
         return self._records[-1] if self._records else None
 
     @property
-    def records(self) -> Sequence[OrderRecord]:
+    def records(self) -> tuple[OrderRecord, ...]:
         """The last ones that count, each with its order, oldest first."""
         return tuple(self._records)
 

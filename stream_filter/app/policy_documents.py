@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from stream_filter.app.policy_file import freeze_policy, with_defaults
-from stream_filter.app.yaml_lines import Place, parse_yaml
+from stream_filter.app.yaml_lines import Place, parse_yaml, read_yaml
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Policy
 
@@ -48,6 +49,17 @@ def read_policy(name: str, text: str) -> PolicyDocument:
     )
 
 
+def load_document(path: Path) -> PolicyDocument:
+    """Read and validate a file. Raises ConfigError."""
+    document = read_yaml(path)
+    return PolicyDocument(
+        name=str(path),
+        text=path.read_text(encoding="utf-8-sig"),
+        values=document.values,
+        policy=freeze_policy(document),
+    )
+
+
 def with_topic(whole: PolicyDocument, given: PolicyDocument, topic: str) -> PolicyDocument:
     """`whole` with the entry `topic` of `given` in place of its own, or at its end.
 
@@ -81,9 +93,7 @@ def topic_text(document: PolicyDocument, topic: str) -> str:
     """One entry as YAML, defaults written into it. Raises ConfigError where there is none."""
     entries = with_defaults(dict(document.values))["topics"]
     if topic not in entries:
-        raise ConfigError(
-            f"the policy has no {topic!r}: name one of {', '.join(sorted(entries))}"
-        )
+        raise ConfigError(f"the policy has no {topic!r}: name one of {', '.join(sorted(entries))}")
     return yaml.safe_dump({topic: entries[topic]}, sort_keys=False, allow_unicode=True)
 
 
@@ -105,4 +115,3 @@ def _changes(place: Place, before: Any, after: Any) -> Iterator[Change]:
 def _shown(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
-

@@ -141,7 +141,8 @@ class PolicySwitch:
             )
             self._text = order.policy_text
             self._packs.keep_only(policy)
-        while not self._gate.is_settled and self._book.latest is record:
+        # The batches in hand are decided in threads: nobody there sets an asyncio event.
+        while not self._gate.is_settled and self._book.latest is record:  # noqa: ASYNC110
             await asyncio.sleep(_SETTLED_POLL_S)
         self._standing = Standing(
             sequence=order.sequence,

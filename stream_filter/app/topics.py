@@ -36,7 +36,8 @@ async def create_topics(
     with_sources: bool = False,
 ) -> list[PreparedTopic]:
     """Create the analysis, ledger and dead-letter topics that are missing, the control plane's
-    where the settings have one, and the sources if asked for. New ones take records as large as the sources do, and the gate's headers.
+    where the settings have one, and the sources if asked for. New ones take records as large as
+    the sources do, and the gate's headers.
 
     `partitions` None: as many as the largest source. Raises BrokerError or ConfigError.
     """
@@ -70,7 +71,9 @@ async def create_topics(
                 topic, partitions=counts[topic], replication=replication_factor, configs=configs
             )
             prepared.append(
-                PreparedTopic(topic=topic, partitions=existing or counts[topic], was_created=created)
+                PreparedTopic(
+                    topic=topic, partitions=existing or counts[topic], was_created=created
+                )
             )
         await _all_seen(admin, set(wanted))
     return prepared

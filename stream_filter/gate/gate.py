@@ -74,6 +74,11 @@ class Gate:
         with."""
         self._switch.change(following)
 
+    def begin(self, *, paused: tuple[str, ...], is_known: bool) -> None:
+        """Before the first batch: what is paused, and whether the policy is known to hold."""
+        first = self._switch.current
+        self._switch.change(replace(first, paused=paused, is_known=is_known))
+
     @property
     def in_force(self) -> InForce:
         return self._switch.current

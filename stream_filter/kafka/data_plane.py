@@ -104,7 +104,6 @@ class DataPlane:
                     except asyncio.TimeoutError:
                         backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
 
-
     async def switch(
         self,
         subscription: frozenset[str] | re.Pattern[str],

@@ -22,7 +22,9 @@ class OrderModel(_Record):
     """What is to be in force in one group from now on."""
 
     sequence: int = Field(
-        ge=1, lt=1 << 53, description="One more than that of the order before; of two with the "
+        ge=1,
+        lt=1 << 53,
+        description="One more than that of the order before; of two with the "
         "same sequence the first in the topic counts.",
     )
     action: Literal["seed", "push", "rollback", "pause", "resume"] = Field(
@@ -55,17 +57,21 @@ _Kind = TypeVar("_Kind", bound=_Record)
 
 
 def encode_order(order: Order) -> bytes:
-    return OrderModel(
-        group=order.group,
-        sequence=order.sequence,
-        action=order.action.value,
-        by=order.by,
-        at_ms=order.at_ms,
-        policy_id=order.policy_id,
-        policy=order.policy_text,
-        paused=list(order.paused),
-        note=order.note,
-    ).model_dump_json().encode()
+    return (
+        OrderModel(
+            group=order.group,
+            sequence=order.sequence,
+            action=order.action.value,
+            by=order.by,
+            at_ms=order.at_ms,
+            policy_id=order.policy_id,
+            policy=order.policy_text,
+            paused=list(order.paused),
+            note=order.note,
+        )
+        .model_dump_json()
+        .encode()
+    )
 
 
 def decode_order(value: bytes | None) -> Order:
@@ -85,17 +91,21 @@ def decode_order(value: bytes | None) -> Order:
 
 
 def encode_report(report: Report) -> bytes:
-    return ReportModel(
-        group=report.group,
-        worker=report.worker,
-        sequence=report.sequence,
-        policy_id=report.policy_id,
-        paused=list(report.paused),
-        since_ms=report.since_ms,
-        refused_sequence=report.refused_sequence,
-        refused_because=report.refused_because,
-        is_leaving=report.is_leaving,
-    ).model_dump_json().encode()
+    return (
+        ReportModel(
+            group=report.group,
+            worker=report.worker,
+            sequence=report.sequence,
+            policy_id=report.policy_id,
+            paused=list(report.paused),
+            since_ms=report.since_ms,
+            refused_sequence=report.refused_sequence,
+            refused_because=report.refused_because,
+            is_leaving=report.is_leaving,
+        )
+        .model_dump_json()
+        .encode()
+    )
 
 
 def decode_report(value: bytes | None, heard_ms: int) -> Report:
