@@ -2,20 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from stream_filter.app.cluster import Cluster, inspect_cluster
+from stream_filter.app.cluster import inspect_cluster
 from stream_filter.app.order_book import OrderBook
 from stream_filter.app.packs_in_use import PacksInUse
 from stream_filter.app.policy_documents import PolicyDocument
-from stream_filter.app.policy_switch import Standing, SwitchWatcher, examine
+from stream_filter.app.policy_switch import Examined, Standing, SwitchWatcher, examine
 from stream_filter.app.settings import Settings
 from stream_filter.core.errors import ConfigError, StreamFilterError
 from stream_filter.core.orders import Action, Order
 from stream_filter.gate.orders import OrderLog, OrderRecord
-from stream_filter.gate.ports import Scorer
 
 _KNOWN_WITHIN_S = 5.0
 """A worker that has a file waits so long for the orders; then it forwards everything."""
@@ -44,9 +42,7 @@ class FirstPolicyWatcher(SwitchWatcher, Protocol):
 class FirstPolicy:
     """All that a gate is built from."""
 
-    document: PolicyDocument
-    cluster: Cluster
-    scorers: Mapping[str, Scorer]
+    policy: Examined
     standing: Standing
 
 
@@ -59,9 +55,11 @@ async def policy_of_file(
     if problems:
         raise ConfigError(*problems)
     return FirstPolicy(
-        document=file,
-        cluster=cluster,
-        scorers=await asyncio.to_thread(packs.load, file.policy, must_be_there=False),
+        policy=Examined(
+            document=file,
+            size_limits=cluster.size_limits,
+            scorers=await asyncio.to_thread(packs.load, file.policy, must_be_there=False),
+        ),
         standing=_standing(0, file, (), is_known=is_known),
     )
 
@@ -156,12 +154,7 @@ async def _of_records(
                     refused_sequence=latest.sequence,
                     refused_because=problems.get(records[-1].position, ""),
                 )
-            return FirstPolicy(
-                document=found.document,
-                cluster=found.cluster,
-                scorers=found.scorers,
-                standing=standing,
-            )
+            return FirstPolicy(policy=found, standing=standing)
     for position, problem in problems.items():
         watcher.order_refused(position, problem)
     return None

@@ -2,21 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from stream_filter.app.cluster import Cluster, inspect_cluster, own_topics
+from stream_filter.app.cluster import inspect_cluster
 from stream_filter.app.order_book import OrderBook
 from stream_filter.app.packs_in_use import PacksInUse
 from stream_filter.app.policy_documents import PolicyDocument, read_policy
 from stream_filter.app.settings import Settings
 from stream_filter.core.errors import ConfigError, StreamFilterError
 from stream_filter.core.orders import Order
+from stream_filter.core.policy import Policy
 from stream_filter.gate.gate import Gate
 from stream_filter.gate.orders import OrderRecord
 from stream_filter.gate.ports import Scorer
-from stream_filter.kafka.data_plane import DataPlane
 
 _AGAIN_S = 10.0
 """An order that cannot be put in force is tried again: a topic or a pack may have come."""
@@ -38,7 +38,8 @@ class Examined:
     """A policy that can be put in force here."""
 
     document: PolicyDocument
-    cluster: Cluster
+    size_limits: dict[str, int]
+    """Largest record, by target topic."""
     scorers: Mapping[str, Scorer]
 
 
@@ -73,7 +74,20 @@ async def examine(
         )
     except ConfigError as error:
         raise ConfigError(*(f"{record.position}: {p}" for p in error.problems)) from error
-    return Examined(document=document, cluster=cluster, scorers=scorers)
+    return Examined(document=document, size_limits=cluster.size_limits, scorers=scorers)
+
+
+class Plane(Protocol):
+    """What the switch needs of the data plane."""
+
+    @property
+    def max_batch_bytes(self) -> int: ...
+
+    async def switch(
+        self, policy: Policy, size_limits: Mapping[str, int], change: Callable[[], None]
+    ) -> None:
+        """Call `change` and read what the policy names."""
+        ...
 
 
 class PolicySwitch:
@@ -83,10 +97,9 @@ class PolicySwitch:
         self,
         book: OrderBook,
         *,
-        settings: Settings,
-        packs: PacksInUse,
+        examine: Callable[[OrderRecord], Awaitable[Examined]],
         gate: Gate,
-        plane: DataPlane,
+        plane: Plane,
         watcher: SwitchWatcher,
         begins: Standing,
         text: str,
@@ -95,8 +108,7 @@ class PolicySwitch:
         """`begins`: what the gate was built with, whose policy says `text`. `changed` is told of
         every new standing."""
         self._book = book
-        self._settings = settings
-        self._packs = packs
+        self._examine = examine
         self._gate = gate
         self._plane = plane
         self._watcher = watcher
@@ -128,19 +140,16 @@ class PolicySwitch:
         if order.policy_text == self._text:
             self._gate.switch(replace(current, paused=order.paused, is_known=True))
         else:
-            found = await examine(record, self._settings, self._packs, packs_must_be_there=True)
+            found = await self._examine(record)
             policy = found.document.policy
-            self._require_room(record, found.cluster)
+            self._require_room(record, found.size_limits)
             following = await asyncio.to_thread(
                 self._gate.prepare, policy, found.scorers, paused=order.paused
             )
             await self._plane.switch(
-                policy.subscription(except_topics=own_topics(self._settings)),
-                found.cluster.size_limits,
-                lambda: self._gate.switch(following),
+                policy, found.size_limits, lambda: self._gate.switch(following)
             )
             self._text = order.policy_text
-            self._packs.keep_only(policy)
         # The batches in hand are decided in threads: nobody there sets an asyncio event.
         while not self._gate.is_settled and self._book.latest is record:  # noqa: ASYNC110
             await asyncio.sleep(_SETTLED_POLL_S)
@@ -154,8 +163,8 @@ class PolicySwitch:
         self._watcher.policy_switched(order.sequence, self._standing.policy_id, order.paused)
         self._changed(self._standing)
 
-    def _require_room(self, record: OrderRecord, cluster: Cluster) -> None:
-        for topic, limit in cluster.size_limits.items():
+    def _require_room(self, record: OrderRecord, size_limits: Mapping[str, int]) -> None:
+        for topic, limit in size_limits.items():
             if limit < self._plane.max_batch_bytes:
                 raise ConfigError(
                     f"{record.position}: target topic {topic!r} takes {limit} bytes, less than "

@@ -24,7 +24,7 @@ from stream_filter.app.gate_assembly import assemble_gate
 from stream_filter.app.order_book import OrderBook
 from stream_filter.app.packs_in_use import PacksInUse
 from stream_filter.app.policy_documents import PolicyDocument
-from stream_filter.app.policy_switch import PolicySwitch, Standing
+from stream_filter.app.policy_switch import PolicySwitch, Standing, examine
 from stream_filter.app.reporter import Reporter
 from stream_filter.app.settings import Settings
 from stream_filter.control.faust_worker import Page, faust_app
@@ -121,35 +121,42 @@ class Worker:
             self._delivery, why = await choose_delivery(
                 settings.delivery, connection, settings.group
             )
+            policy = first.policy.document.policy
             gate = assemble_gate(
-                first.document.policy,
+                policy,
                 settings,
-                scorers=first.scorers,
+                scorers=first.policy.scorers,
                 delivery=self._delivery.value,
                 clock_ms=lambda: int(time.time() * 1000),
             )
             gate.begin(paused=first.standing.paused, is_known=first.standing.is_known)
             self._plane = DataPlane(
-                plane_config(first.document.policy, settings, self._delivery),
+                plane_config(policy, settings, self._delivery),
                 connection=connection,
                 gate=gate,
-                size_limits=first.cluster.size_limits,
+                size_limits=first.policy.size_limits,
                 observer=self._observer,
             )
             self._tell(first.standing, reporter)
-            _announce(first.document.policy, settings, self._delivery, why)
+            _announce(policy, settings, self._delivery, why)
             self._spawn(self._inspect_packs(), closing)
             if settings.control:
+
+                def changed(standing: Standing) -> None:
+                    self._packs.keep_only(gate.in_force.policy)
+                    self._tell(standing, reporter)
+
                 switch = PolicySwitch(
                     self._book,
-                    settings=settings,
-                    packs=self._packs,
+                    examine=lambda record: examine(
+                        record, settings, self._packs, packs_must_be_there=True
+                    ),
                     gate=gate,
                     plane=self._plane,
                     watcher=self._observer,
                     begins=first.standing,
-                    text=first.document.text,
-                    changed=lambda standing: self._tell(standing, reporter),
+                    text=first.policy.document.text,
+                    changed=changed,
                 )
                 self._spawn(switch.run(), closing)
             if not self._stop_asked.is_set():
@@ -274,6 +281,7 @@ def plane_config(policy: Policy, settings: Settings, delivery: Delivery) -> Plan
     """The data plane's part of the settings."""
     return PlaneConfig(
         subscription=policy.subscription(except_topics=own_topics(settings)),
+        own_topics=own_topics(settings),
         group=settings.group,
         group_instance_id=settings.group_instance_id,
         delivery=delivery,

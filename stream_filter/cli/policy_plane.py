@@ -145,6 +145,7 @@ def _as_document(given: Given, changes: Sequence[Change]) -> dict[str, object]:
         "ok": reached.is_complete,
         "sequence": order.sequence,
         "action": order.action,
+        "at_ms": order.at_ms,
         "record": given.position,
         "policy_id": order.policy_id,
         "paused": list(order.paused),

@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 from stream_filter.core.errors import StreamFilterError
+from stream_filter.core.policy import Policy
 from stream_filter.gate.gate import Gate
 from stream_filter.gate.observer import Observer
 from stream_filter.kafka.byte_budget import ByteBudget
@@ -34,6 +35,8 @@ class PlaneConfig:
     """What the data plane is told once."""
 
     subscription: frozenset[str] | re.Pattern[str]
+    own_topics: frozenset[str]
+    """What the gate writes to besides the policy's targets: no glob takes it."""
     group: str
     group_instance_id: str | None
     """Static membership: a restart within the session time-out moves no partition."""
@@ -106,7 +109,7 @@ class DataPlane:
 
     async def switch(
         self,
-        subscription: frozenset[str] | re.Pattern[str],
+        policy: Policy,
         size_limits: Mapping[str, int],
         change: Callable[[], None],
     ) -> None:
@@ -117,6 +120,7 @@ class DataPlane:
         rebalances are eager, so for one of them all partitions stand still.
         """
         self._size_limits.update(size_limits)
+        subscription = policy.subscription(except_topics=self._config.own_topics)
         if subscription == self._config.subscription:
             change()
             return

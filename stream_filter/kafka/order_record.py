@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.orders import Action, Order, Report
 
+_YEAR_10000_MS = 253_402_300_800_000
 _PolicyId = Field(pattern=r"^[0-9a-f]{16}$", description="Digest of the policy's content.")
 
 
@@ -31,7 +32,9 @@ class OrderModel(_Record):
         description="What was asked for."
     )
     by: str = Field(description="Who gave it, as they say themselves.")
-    at_ms: int = Field(ge=0, description="When, by their clock, Unix milliseconds.")
+    at_ms: int = Field(
+        ge=0, lt=_YEAR_10000_MS, description="When, by their clock, Unix milliseconds."
+    )
     policy_id: str = _PolicyId
     policy: str = Field(description="The whole policy file, as YAML.")
     paused: list[str] = Field(description="Topics and globs of which everything is forwarded.")
@@ -45,7 +48,9 @@ class ReportModel(_Record):
     sequence: int = Field(ge=0, description="Of the order in force; 0 while there is none.")
     policy_id: str = Field(description="Of the policy in force; empty while there is none.")
     paused: list[str] = Field(description="Topics and globs of which everything is forwarded.")
-    since_ms: int = Field(ge=0, description="Since when, by its clock, Unix milliseconds.")
+    since_ms: int = Field(
+        ge=0, lt=_YEAR_10000_MS, description="Since when, by its clock, Unix milliseconds."
+    )
     refused_sequence: int = Field(
         ge=0, description="Of the order that it cannot put in force; 0 where there is none."
     )

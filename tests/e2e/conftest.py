@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ class GateUnderTest:
         """Until the ledger accounts for so many records."""
         async with asyncio.timeout(timeout_s):
             while True:
-                if not self.worker.is_running:
+                if self.worker.was_started and not self.worker.is_running:
                     raise AssertionError(self.worker.log())
                 settings = load_settings(self.settings_file, {})
                 targets = set(load_policy(self.policy_file).targets)
@@ -160,6 +160,12 @@ def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GateUnderTe
     yield under_test
     if under_test.worker.is_running:
         under_test.worker.kill()
+
+
+@pytest.fixture
+def make_gate_on(tmp_path: Path) -> Callable[[str], GateUnderTest]:
+    """Makes a gate on a broker of the test's own; the test ends its workers."""
+    return lambda bootstrap: GateUnderTest(bootstrap, tmp_path)
 
 
 @pytest.fixture
