@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from click.testing import CliRunner, Result
 
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.settings import load_settings
 from stream_filter.cli.ledger import verify_with
+from stream_filter.cli.main import main
 from stream_filter.testing.worker_process import WorkerProcess
 
 REPO = Path(__file__).parents[2]
@@ -90,6 +93,15 @@ class GateUnderTest:
         command = [sys.executable, "-m", "stream_filter", *map(str, arguments)]
         command += ["--settings", str(self.settings_file)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    def invoke(self, *arguments: object) -> Result:
+        """A command in this process, in a thread with a loop of its own: quicker than `run`."""
+        words = [*map(str, arguments), "--settings", str(self.settings_file)]
+        with ThreadPoolExecutor(1) as thread:
+            result = thread.submit(CliRunner().invoke, main, words).result(120)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception  # a user would see a traceback
+        return result
 
     async def send(self, name: str, *records: dict[str, Any], **options: Any) -> None:
         """Send records (key, value, headers, timestamp_ms, partition) with a foreign client."""

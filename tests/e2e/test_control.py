@@ -14,9 +14,14 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
+from stream_filter.app.giving import Given, give
+from stream_filter.app.policy_documents import PolicyDocument, read_policy
+from stream_filter.cli.policy_plane import control_plane, document_of, following
 from stream_filter.core.decision import Reason
 from stream_filter.core.ledger import Block
+from stream_filter.core.orders import Action
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.store.arrow_block import ArrowLedgerCodec
@@ -24,7 +29,7 @@ from stream_filter.testing.brokers import KafkaBroker, kafka_home
 from stream_filter.testing.worker_process import WorkerProcess
 
 PARTITIONS = 4
-EVENTS_PER_S = 2000
+EVENTS_PER_S = 1000
 RULES = {"text": "{service} {level} {message}", "mode": "enforce", "holdout": 0.01}
 
 
@@ -75,15 +80,19 @@ class Load:
 
 @dataclass(frozen=True)
 class Step:
-    """An order as the command told it."""
+    """An order that every live worker has put in force."""
 
     name: str
-    answer: dict[str, Any]
+    given: Given
     told_ms: int
 
     @property
+    def policy_id(self) -> str:
+        return self.given.order.policy_id
+
+    @property
     def slowest_s(self) -> float:
-        return max(worker["after_s"] for worker in self.answer["workers"].values())
+        return max(self.given.after_s.values())
 
 
 @dataclass
@@ -104,26 +113,40 @@ class Scene:
         self.workers.append(worker)
         return worker
 
-    async def order(self, *words: object, name: str = "", workers: int) -> Step:
-        """Give an order by command; every worker must put it in force."""
-        ran = await asyncio.to_thread(self.gate.run, "policy", *words, "--json", "--timeout", 30)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        answer = json.loads(ran.stdout)
-        states = {worker["state"] for worker in answer["workers"].values()}
-        assert states == {"in_force"}, answer
-        assert len(answer["workers"]) >= workers, answer
-        step = Step(name or str(words[0]), answer, int(time.time() * 1000))
+    async def order(
+        self,
+        action: Action,
+        *,
+        name: str = "",
+        document: PolicyDocument | None = None,
+        paused: tuple[str, ...] = (),
+        workers: int,
+    ) -> Step:
+        """Give an order as the commands do; every live worker must put it in force."""
+        plane = control_plane(self.gate.settings_file)
+        orders = await plane.orders()
+        order = following(
+            orders,
+            action,
+            document or document_of(orders[-1]),
+            by="test",
+            paused=paused,
+            note="",
+            group=plane.settings.group,
+        )
+        given = await give(order, plane.log, plane.board, timeout_s=30)
+        assert given.reach.is_complete, given
+        assert len(given.reach.in_force) >= workers, given
+        step = Step(name or action.value, given, int(time.time() * 1000))
         self.steps.append(step)
         return step
 
-    def policy(self, drop_below: float) -> Path:
-        """A policy file that differs in its thresholds."""
+    def policy(self, drop_below: float) -> PolicyDocument:
+        """The gate's policy with another threshold."""
         document = orjson.loads(self.gate.policy_file.read_bytes())
         for rules in document["topics"].values():
             rules["raw"] = {"drop_below": drop_below, "keep_above": 0.9}
-        path: Path = self.gate.folder / f"policy-{drop_below}.yaml"
-        path.write_bytes(orjson.dumps(document))
-        return path
+        return read_policy("policy", orjson.dumps(document).decode())
 
 
 @asynccontextmanager
@@ -156,36 +179,42 @@ async def test_policies_change_live_under_load(
         loading = asyncio.create_task(load.run(gate.bootstrap, topic))
         await asyncio.sleep(2)
 
-        push = await scene.order("push", scene.policy(0.3), workers=2)
-        rollback = await scene.order("rollback", workers=2)
-        pause = await scene.order("pause", topic, workers=2)
+        push = await scene.order(Action.PUSH, document=scene.policy(0.3), workers=2)
+        first = (await control_plane(gate.settings_file).orders())[0]
+        rollback = await scene.order(Action.ROLLBACK, document=document_of(first), workers=2)
+        pause = await scene.order(Action.PAUSE, paused=(topic,), workers=2)
         await asyncio.sleep(1)
-        await scene.order("resume", topic, workers=2)
+        await scene.order(Action.RESUME, workers=2)
 
         third = scene.start_worker()
         joining = []
-        for number in range(50):
-            file = scene.policy(0.4 + number / 1000)
-            joining.append(await scene.order("push", file, name="push, third joins", workers=2))
-            if third.get("/readyz")[0] == 200:
+        for number in range(200):
+            document = scene.policy(0.4 + number / 1000)
+            joining.append(
+                await scene.order(Action.PUSH, name="joining", document=document, workers=2)
+            )
+            if (await asyncio.to_thread(third.get, "/readyz"))[0] == 200:
                 break
-        assert len(joining) > 1, "the third worker joined before an order was given"
+        assert len(joining) > 2, "the third worker joined before an order was given"
+        assert len(joining[-1].given.after_s) == 3
 
         await asyncio.to_thread(own_broker.kill)
         await asyncio.to_thread(own_broker.start, timeout_s=40)
-        after = await scene.order("push", scene.policy(0.35), name="push, broker back", workers=1)
+        after = await scene.order(
+            Action.PUSH, name="broker back", document=scene.policy(0.35), workers=1
+        )
         for worker in scene.workers:
             await asyncio.to_thread(worker.wait_ready)
-        last = await scene.order("push", scene.policy(0.25), name="push, at last", workers=3)
+        last = await scene.order(Action.PUSH, document=scene.policy(0.25), workers=3)
         await asyncio.sleep(1)
         load.is_over.set()
         await loading
-        await gate.settled("logs", load.sent)
+        await drained(gate, load.sent)
         for worker in scene.workers:
             assert await asyncio.to_thread(worker.stop) == 0
     with capsys.disabled():
         for step in scene.steps:
-            print(f"  {step.name}: {step.answer['workers']}")
+            print(f"  {step.name}: {dict(step.given.after_s)}")
         print(f"  {load.sent} events")
 
     for step in (push, rollback, last, *joining):
@@ -198,6 +227,21 @@ async def test_policies_change_live_under_load(
     assert sum(partition["records"] for partition in partitions) == load.sent
     assert sum(partition["repeated"] for partition in partitions) == 0
     require_one_policy_at_a_time(await blocks_of(gate), scene, pause)
+
+
+async def drained(gate: Any, sent: int) -> None:
+    """Until the group has committed what was sent."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=gate.bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                committed = await admin.list_consumer_group_offsets(gate.prefix)
+                if sum(at.offset for at in committed.values()) >= sent:
+                    return
+                await asyncio.sleep(0.2)
+    finally:
+        await admin.close()
 
 
 async def blocks_of(gate: Any) -> list[Block]:
@@ -213,7 +257,7 @@ async def blocks_of(gate: Any) -> list[Block]:
 def require_one_policy_at_a_time(blocks: list[Block], scene: Scene, pause: Step) -> None:
     """Blocks name the policies in the order in which they were given, none after its successor
     was reported in force everywhere."""
-    given = [step.answer["policy_id"] for step in scene.steps]
+    given = [step.policy_id for step in scene.steps]
     assert {block.header.policy_id for block in blocks} >= {given[0], given[-1]}
     by_partition: dict[int, list[Block]] = defaultdict(list)
     for block in blocks:
@@ -228,7 +272,7 @@ def require_one_policy_at_a_time(blocks: list[Block], scene: Scene, pause: Step)
         at_ms, policy_id = block.header.decided_at_ms, block.header.policy_id
         told = [step for step in scene.steps if step.told_ms < at_ms]
         if told:
-            allowed = {s.answer["policy_id"] for s in scene.steps[len(told) - 1 :]}
+            allowed = {s.policy_id for s in scene.steps[len(told) - 1 :]}
             assert policy_id in allowed, (block.header, [s.name for s in told])
-        if pause.told_ms < at_ms < resumed.answer["at_ms"]:
+        if pause.told_ms < at_ms < resumed.given.order.at_ms:
             assert set(block.decisions.reason.tolist()) == {Reason.PAUSED}
