@@ -70,10 +70,12 @@ async def policy_of_orders(
     settings: Settings,
     packs: PacksInUse,
     watcher: FirstPolicyWatcher,
+    *,
+    known_within_s: float = _KNOWN_WITHIN_S,
 ) -> FirstPolicy:
     """The latest order's that can be put in force. While none is known: with a file, that one's
     topics, everything forwarded; without, waits. Raises BrokerError or ConfigError."""
-    deadline_s = time.monotonic() + _KNOWN_WITHIN_S
+    deadline_s = time.monotonic() + known_within_s
     is_told = False
     while True:
         if book.is_caught_up and book.records:
