@@ -8,7 +8,7 @@ from stream_filter.app.cluster import inspect_cluster
 from stream_filter.app.packs import open_packs
 from stream_filter.app.policy_documents import PolicyDocument, changes, load_document, with_topic
 from stream_filter.app.settings import Settings
-from stream_filter.cli.options import connection_options, json_option
+from stream_filter.cli.options import connection_options, json_option, model_dir_option
 from stream_filter.cli.output import print_json, runs
 from stream_filter.cli.policy_plane import (
     change_documents,
@@ -47,7 +47,7 @@ def policy() -> None:
 @click.option("--topic", help="Only this entry of FILE; the others stay as they are in force.")
 @click.option("--dry-run", is_flag=True, help="Check and show what would change; give no order.")
 @connection_options
-@click.option("--model-dir", type=click.Path(path_type=Path), help="Folder of packs.  [models]")
+@model_dir_option
 @click.option("--without-packs", is_flag=True, help="The packs are not here: workers check them.")
 @giving_options
 @json_option
