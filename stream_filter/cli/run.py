@@ -15,7 +15,6 @@ from stream_filter.cli.options import (
     settings_of,
 )
 from stream_filter.cli.output import runs
-from stream_filter.core.errors import ConfigError
 from stream_filter.telemetry.logs import configure_logs
 
 
@@ -66,7 +65,7 @@ async def run(
         control=control,
     )
     if policy_path is None and not settings.control:
-        raise ConfigError(
+        raise click.UsageError(
             "no policy: give --policy FILE, or --control to take what `policy push` gave"
         )
     if web_port is not None:
