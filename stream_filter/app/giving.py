@@ -6,8 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from stream_filter.core.errors import StreamFilterError
-from stream_filter.core.orders import Order, Reach, Report, counting, reach
+from stream_filter.core.orders import HEARTBEAT_S, Order, Reach, Report, counting, reach
 from stream_filter.gate.orders import OrderLog, OrderRecord, ReportBoard
+
+_FIRST_WORD_S = 3 * HEARTBEAT_S
+"""Where nobody is live: a worker may just be starting, or the broker may just be back."""
+_SILENT_S = 5 * HEARTBEAT_S
+"""For workers that were live until lately."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +43,18 @@ async def give(order: Order, log: OrderLog, board: ReportBoard, *, timeout_s: fl
         await _first_of(heard.is_listening, listening, within_s=None)
         record = await log.append(order)
         await _require_counts(record, log)
-        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        began_s = asyncio.get_running_loop().time()
         while True:
             now_ms = max([record.appended_ms, *(r.heard_ms for r in heard.latest.values())])
             reached = reach(order, heard.latest, now_ms)
-            left_s = deadline_s - asyncio.get_running_loop().time()
-            if reached.is_complete or left_s <= 0:
+            passed_s = asyncio.get_running_loop().time() - began_s
+            may_speak_s = (
+                _SILENT_S if reached.silent else 0.0 if reached.in_force else _FIRST_WORD_S
+            )
+            if passed_s >= timeout_s or (not reached.waiting and passed_s >= may_speak_s):
                 break
             heard.news.clear()
-            await _first_of(heard.news, listening, within_s=left_s)
+            await _first_of(heard.news, listening, within_s=min(timeout_s - passed_s, HEARTBEAT_S))
     finally:
         listening.cancel()
         with suppress(asyncio.CancelledError, StreamFilterError):

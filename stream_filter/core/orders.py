@@ -13,6 +13,8 @@ HEARTBEAT_S = 1.0
 """A worker says so often what it has in force."""
 LIVE_WITHIN_MS = 5_000
 """A worker that was silent for longer is not live."""
+SILENT_WITHIN_MS = 60_000
+"""A worker that was silent for longer is forgotten."""
 
 
 class Action(StrEnum):
@@ -66,12 +68,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How far an order has come, by worker name. Only live workers are named."""
+    """How far an order has come, by worker name."""
 
     in_force: tuple[str, ...]
     refused: Mapping[str, str]
     """Why, by worker."""
     waiting: tuple[str, ...]
+    silent: tuple[str, ...]
+    """Not live, and were until lately: crashed, or cut off from the broker as everybody was."""
 
     @property
     def is_complete(self) -> bool:
@@ -118,11 +122,12 @@ def reach(order: Order, reports: Mapping[str, Report], now_ms: int) -> Reach:
 
     A worker that cannot put the policy in force pauses and resumes all the same.
     """
-    live = {
+    staying = {
         name: report
         for name, report in sorted(reports.items())
-        if not report.is_leaving and report.heard_ms >= now_ms - LIVE_WITHIN_MS
+        if not report.is_leaving and report.heard_ms >= now_ms - SILENT_WITHIN_MS
     }
+    live = {name: r for name, r in staying.items() if r.heard_ms >= now_ms - LIVE_WITHIN_MS}
     refusing = {name for name, report in live.items() if _refuses(report, order)}
     asks_for_policy = order.action not in {Action.PAUSE, Action.RESUME}
     refused = {
@@ -139,4 +144,5 @@ def reach(order: Order, reports: Mapping[str, Report], now_ms: int) -> Reach:
         in_force=in_force,
         refused=refused,
         waiting=tuple(name for name in live if name not in {*in_force, *refused}),
+        silent=tuple(name for name in staying if name not in live),
     )

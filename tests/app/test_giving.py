@@ -114,6 +114,22 @@ async def test_without_a_worker_the_order_stands_all_the_same() -> None:
     assert given.reach.in_force == ()
 
 
+async def test_a_worker_that_was_cut_off_is_waited_for() -> None:
+    """After the broker was away nobody is live for a moment: those that were may speak first."""
+    clock = Clock()
+    log, board = InMemoryOrderLog(clock), InMemoryReportBoard(clock)
+    async with workers(board, "one"):
+        pass
+    clock.now_ms += 20_000
+    giving = asyncio.create_task(give(ORDER, log, board, timeout_s=20))
+    await asyncio.sleep(0.3)
+    assert not giving.done()
+    async with workers(board, "one") as reporters:
+        reporters["one"].tell(standing(1))
+        given = await asyncio.wait_for(giving, 10)
+    assert given.reach.in_force == ("one",)
+
+
 async def test_of_two_orders_given_at_once_the_second_is_told() -> None:
     """Who loses hears who won, and what to do."""
     clock = Clock()

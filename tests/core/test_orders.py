@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stream_filter.core.orders import (
     LIVE_WITHIN_MS,
+    SILENT_WITHIN_MS,
     Action,
     Order,
     Report,
@@ -97,6 +98,7 @@ def test_an_order_is_through_when_every_live_worker_has_it() -> None:
         "later": replace(REPORT, sequence=4),
         "not-yet": replace(REPORT, sequence=2),
         "cannot": replace(REPORT, sequence=2, refused_sequence=3, refused_because="no pack"),
+        "forgotten": replace(REPORT, heard_ms=NOW - SILENT_WITHIN_MS - 1),
         "silent": replace(REPORT, heard_ms=NOW - LIVE_WITHIN_MS - 1),
         "leaving": replace(REPORT, is_leaving=True),
     }
@@ -104,6 +106,7 @@ def test_an_order_is_through_when_every_live_worker_has_it() -> None:
     assert found.in_force == ("has", "later")
     assert found.refused == {"cannot": "no pack"}
     assert found.waiting == ("not-yet",)
+    assert found.silent == ("silent",)
     assert not found.is_complete
     del reports["not-yet"], reports["cannot"]
     assert reach(order, reports, NOW).is_complete
