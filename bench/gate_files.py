@@ -83,10 +83,11 @@ def write_gate_files(
             }
         },
     }
-    ledger_topic, dead_letter_topic = gate_topics(target)
+    ledger_topic, memory_topic, dead_letter_topic = gate_topics(target)
     settings = {
         "model_dir": str(pack.parent),
         "ledger_topic": ledger_topic,
+        "memory_topic": memory_topic,
         "dead_letter_topic": dead_letter_topic,
         "key": "a benchmark keeps no secrets",
         "web": {"host": "127.0.0.1", "port": _free_port()},
@@ -97,9 +98,9 @@ def write_gate_files(
     return files
 
 
-def gate_topics(target: str) -> tuple[str, str]:
-    """The ledger and dead-letter topics that belong to a forward topic."""
-    return f"{target}.ledger", f"{target}.dead-letters"
+def gate_topics(target: str) -> tuple[str, str, str]:
+    """The ledger, memory and dead-letter topics that belong to a forward topic."""
+    return f"{target}.ledger", f"{target}.memory", f"{target}.dead-letters"
 
 
 def _free_port() -> int:

@@ -10,6 +10,7 @@ from stream_filter.core.ledger import Block
 def rows_of(block: Block) -> Iterator[dict[str, object]]:
     """A dictionary for each record, in offset order."""
     header, decisions = block.header, block.decisions
+    rules = [-1] * header.rows if decisions.rule is None else decisions.rule.tolist()
     for row, offset in enumerate(block.offsets.tolist()):
         score = float(decisions.score[row])
         yield {
@@ -17,6 +18,7 @@ def rows_of(block: Block) -> Iterator[dict[str, object]]:
             "route": Route(decisions.route[row]).label,
             "reason": Reason(decisions.reason[row]).label,
             "verdict": Verdict(decisions.verdict[row]).label,
+            "rule": None if rules[row] < 0 else block.rule_labels[rules[row]],
             "score": None if math.isnan(score) else round(score, 6),
             "probability": round(float(decisions.probability[row]), 6),
             "text_digest": f"{int(block.text_digests[row]):016x}",

@@ -26,6 +26,8 @@ class Cluster:
     size_limits: dict[str, int]
     """Largest record, by target topic that exists."""
     source_limits: Mapping[str, int]
+    uncompacted: tuple[str, ...]
+    """Topics that should be compacted and are not."""
 
     def obstacles(self) -> list[str]:
         """Why a worker cannot run here: one line each."""
@@ -48,6 +50,11 @@ class Cluster:
     def warnings(self) -> list[str]:
         """What may surprise later: one line each."""
         found = [f"no topic matches {glob!r} yet" for glob in self.unmatched]
+        found += [
+            f"{topic!r} is not compacted: what partitions remember is lost to retention, and it "
+            "grows; set cleanup.policy=compact"
+            for topic in self.uncompacted
+        ]
         for target, limit in self.size_limits.items():
             found += [
                 f"{source!r} takes records of {size} bytes and {target!r} only {limit}: larger "
@@ -59,8 +66,9 @@ class Cluster:
 
 
 def target_topics(policy: Policy, settings: Settings) -> list[str]:
-    """The topics that records and blocks are written to."""
-    return sorted({*policy.targets, settings.ledger_topic, settings.dead_letter_topic})
+    """The topics that records, blocks and memories are written to."""
+    own = {settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic}
+    return sorted(own | policy.targets)
 
 
 def control_topics(settings: Settings) -> list[str]:
@@ -72,7 +80,7 @@ def own_topics(settings: Settings) -> frozenset[str]:
     """What no glob of a policy takes: topics that the gate writes to, whatever the policy."""
     return frozenset(
         {
-            *(settings.ledger_topic, settings.dead_letter_topic),
+            *(settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic),
             *(settings.policy_topic, settings.worker_topic),
         }
     )
@@ -114,6 +122,8 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         existing_targets = [topic for topic in targets if topic in present]
         limits = await admin.max_message_bytes(existing_targets)
         source_limits = await admin.max_message_bytes(sources)
+        memory = [topic for topic in existing_targets if topic == settings.memory_topic]
+        uncompacted = await admin.uncompacted(memory)
     return Cluster(
         sources=sources,
         missing_sources=tuple(topic for topic in named if topic not in present),
@@ -128,4 +138,5 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         control_topics={topic: present.get(topic, 0) for topic in control_topics(settings)},
         size_limits=limits,
         source_limits=source_limits,
+        uncompacted=tuple(uncompacted),
     )

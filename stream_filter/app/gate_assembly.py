@@ -7,7 +7,9 @@ from stream_filter.core.policy import Policy
 from stream_filter.formats.text_reader import text_reader
 from stream_filter.gate.gate import Gate, GateConfig
 from stream_filter.gate.ports import LedgerCodec, Scorer
+from stream_filter.rules.cel_rules import CelRules
 from stream_filter.store.arrow_block import ArrowLedgerCodec
+from stream_filter.store.msgpack_memory import MsgpackMemoryCodec
 
 
 def assemble_gate(
@@ -31,7 +33,9 @@ def assemble_gate(
             cache_bytes=settings.cache_bytes,
         ),
         scorers=scorers,
+        make_rules=CelRules,
         make_reader=text_reader,
         codec=codec or ArrowLedgerCodec(),
+        memory_codec=MsgpackMemoryCodec(),
         clock_ms=clock_ms,
     )

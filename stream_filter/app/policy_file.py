@@ -3,21 +3,36 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from stream_filter.app.durations import DURATION_PATTERN, check_duration, duration_ms
+from stream_filter.app.policy_rules import rule_problems
 from stream_filter.app.yaml_lines import YamlDocument, explain, read_yaml
 from stream_filter.core.errors import ConfigError
-from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
+from stream_filter.core.policy import (
+    Fold,
+    Format,
+    Mode,
+    Novelty,
+    Policy,
+    Rule,
+    Thresholds,
+    TopicPolicy,
+)
 from stream_filter.core.template import parse_template
 
 LATER = {
     "target": "give raw thresholds",
-    "rules": "leave it out",
-    "novelty": "leave it out",
-    "fold": "leave it out",
     "budget": "leave it out",
     "overload": "leave it out",
-    "ramp": "use mode: shadow or enforce",
     "challenger": "leave it out",
     "on_failure": "leave it out",
     "epoch": "leave it out",
@@ -31,6 +46,10 @@ LATER = {
 """Keys that have their place in the policy and no meaning yet: refused, never ignored."""
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+_Percent = Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)]
+_Duration = Annotated[
+    str, BeforeValidator(check_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})
+]
 _TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
@@ -64,6 +83,64 @@ class PackModel(_Closed):
         description="The pack's id, as `stream-filter check` prints it. Another pack is refused.",
         examples=["0123456789abcdef"],
     )
+
+
+class NoveltyModel(_Closed):
+    """The first occurrences of a text that would be dropped are forwarded."""
+
+    forward_first: int = Field(
+        ge=1, le=1_000_000, description="How many of each canonical text.", examples=[5]
+    )
+
+
+class FoldModel(_Closed):
+    """In a storm of equal texts a few are forwarded, the rest counted in one summary."""
+
+    window: _Duration = Field(
+        description="Length of a window of the records' time, from 1s to 1d.", examples=["60s"]
+    )
+    keep: int = Field(
+        ge=1,
+        le=1_000_000,
+        description="How many of a text are forwarded in a window.",
+        examples=[3],
+    )
+
+
+class RuleModel(_Closed):
+    """A condition on a record, and the verdict where it holds."""
+
+    name: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$",
+        description="What ledger, headers and metrics call the rule; without it its place: #1.",
+        examples=["health checks"],
+    )
+    when: str = Field(
+        description="A condition in CEL on the fields of the event, `key`, `headers` and "
+        "`timestamp`.",
+        examples=['level == "FATAL"', 'path.startsWith("/healthz")'],
+    )
+    then: Literal["keep", "drop", "abstain"] = Field(
+        description="The verdict where it holds.", examples=["drop"]
+    )
+    holdout: _Share | None = Field(
+        default=None,
+        description="Share of what this rule drops that is forwarded all the same, instead of "
+        "the topic's.",
+        examples=[0],
+    )
+
+    @field_validator("holdout", mode="before")
+    @classmethod
+    def _whole_share(cls, value: Any) -> Any:
+        return float(value) if type(value) is int else value
+
+    @model_validator(mode="after")
+    def _only_drops_have_a_holdout(self) -> "RuleModel":
+        if self.holdout is not None and self.then != "drop":
+            raise ValueError("holdout: only a rule that drops has one; leave it out")
+        return self
 
 
 class TopicModel(_Closed):
@@ -103,8 +180,30 @@ class TopicModel(_Closed):
         description="The topic that forwarded records go to.",
         examples=["llm.analysis"],
     )
+    novelty: NoveltyModel | None = Field(
+        default=None,
+        description="Forward the first of each text that would be dropped. null: none.",
+        examples=[{"forward_first": 5}],
+    )
+    fold: FoldModel | None = Field(
+        default=None,
+        description="Forward the first of equal texts in a window, count the rest. null: no fold.",
+        examples=[{"window": "60s", "keep": 3}],
+    )
+    ramp: _Percent = Field(
+        default=100.0,
+        description="Percent of the records on which mode: enforce acts.",
+        examples=[10],
+    )
 
-    @field_validator("holdout", mode="before")
+    rules: list[RuleModel] = Field(
+        default=[],
+        max_length=1000,
+        description="Conditions that decide before the model does; the first that holds counts.",
+        examples=[[{"when": 'level == "FATAL"', "then": "keep"}]],
+    )
+
+    @field_validator("holdout", "ramp", mode="before")
     @classmethod
     def _whole_share(cls, value: Any) -> Any:
         return float(value) if type(value) is int else value
@@ -135,6 +234,10 @@ class DefaultsModel(_Closed):
     mode: Literal["shadow", "enforce"] | None = None
     holdout: _Share | None = None
     forward_to: _TopicName | None = None
+    novelty: NoveltyModel | None = None
+    fold: FoldModel | None = None
+    ramp: _Percent | None = None
+    rules: list[RuleModel] | None = None
 
 
 class PolicyModel(_Closed):
@@ -184,8 +287,10 @@ def freeze_policy(document: YamlDocument) -> Policy:
         for name in parsed.topics
         for problem in _topic_problems(name, policy)
     ]
+    for rules in policy.topics:
+        problems += rule_problems(rules, document)
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*dict.fromkeys(problems))
     return policy
 
 
@@ -250,6 +355,12 @@ def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
         mode=Mode(rules.mode),
         holdout=rules.holdout,
         forward_to=rules.forward_to,
+        novelty=Novelty(forward_first=rules.novelty.forward_first) if rules.novelty else None,
+        fold=Fold(window_ms=duration_ms(rules.fold.window), keep=rules.fold.keep)
+        if rules.fold
+        else None,
+        ramp=rules.ramp,
+        rules=tuple(Rule(**rule.model_dump()) for rule in rules.rules),
     )
 
 

@@ -10,6 +10,7 @@ from stream_filter.core.ledger import Block
 from stream_filter.core.policy import Policy
 from stream_filter.gate.batch import Outcome, RecordBatch
 from stream_filter.gate.gate import Gate
+from stream_filter.gate.partition_memory import PartitionMemory
 from stream_filter.gate.ports import TextReader
 
 
@@ -52,10 +53,13 @@ class Rehearsal:
         """`size_limits`: as for `Gate.process`; without, any record fits its target."""
         self._gate = gate
         self._size_limits = size_limits or {}
+        self._memory: PartitionMemory | None = None
 
     def decide(self, batch: RecordBatch) -> Outcome:
         """The batches of a partition come in order."""
-        return self._gate.process(batch, self._size_limits)
+        if self._memory is None:
+            self._memory, _ = self._gate.recall(batch.topic, batch.partition, {}, up_to=0)
+        return self._gate.process(batch, self._size_limits, self._memory)
 
 
 def read_one(reader: TextReader, value: bytes | None) -> tuple[str | None, str | None]:

@@ -16,14 +16,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
-from stream_filter.app.policy_file import DefaultsModel, PolicyModel, TopicModel
+from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
+from stream_filter.app.policy_file import DefaultsModel, PolicyModel, RuleModel, TopicModel
 from stream_filter.app.settings import Settings
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
 from stream_filter.gate import headers as sf
 from stream_filter.kafka.order_record import OrderModel, ReportModel
 from stream_filter.models.manifest import Manifest
-from stream_filter.store.arrow_block import LEDGER_SCHEMA
+from stream_filter.store.arrow_block import LEDGER_SCHEMA, RULE_FIELD
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -37,6 +38,8 @@ COLUMNS = {
     "certain, the holdout's share for a would-be drop, 0 for a dead letter.",
     "text_digest": "First 8 bytes, little-endian, of the BLAKE2b-128 of the canonical text; "
     "0 where there is no text.",
+    "rule": "The rule that decided: its name, or its place in the list, like #1; null where none "
+    "did. In blocks of topics that have rules.",
 }
 METADATA = {
     "ledger_version": "Version of this schema.",
@@ -73,7 +76,8 @@ _POLICY = {
     "description": "The id of the policy that decided.",
 }
 _DEAD = (Reason.UNDECODABLE, Reason.TOO_LARGE)
-_FORWARDED = tuple(r for r in Reason if r not in {*_DEAD, Reason.BELOW_THRESHOLD})
+_SENT_NOWHERE = (Reason.BELOW_THRESHOLD, Reason.DUPLICATE)
+_FORWARDED = tuple(r for r in Reason if r not in {*_DEAD, *_SENT_NOWHERE})
 
 
 class _Untitled(GenerateJsonSchema):
@@ -92,6 +96,8 @@ def documents() -> dict[str, dict[str, Any]]:
         "manifest.schema.json": _of_model(Manifest, "stream-filter model pack manifest"),
         "headers.schema.json": _headers(),
         "dead-letter.schema.json": _dead_letter(),
+        "fold-summary.schema.json": fold_summary_schema(),
+        "memory.schema.json": memory_schema(),
         "ledger-block.json": _ledger_block(),
         "order.schema.json": _of_model(OrderModel, "stream-filter order"),
         "report.schema.json": _of_model(ReportModel, "stream-filter worker report"),
@@ -115,6 +121,9 @@ def _policy() -> dict[str, Any]:
     }
     for properties in (topic["properties"], defaults["properties"]):
         properties["text"] = _never_null(properties["text"])
+    rule = definitions[RuleModel.__name__]["properties"]
+    for name in ("name", "holdout"):
+        rule[name] = _never_null(rule[name])
     identity = definitions["PackModel"]["properties"]
     identity["id"] = _never_null(identity["id"])
     del schema["properties"]["defaults"]["default"]
@@ -171,12 +180,17 @@ def _headers() -> dict[str, Any]:
             "pattern": r"^(0|1|0\.[0-9]+|[0-9](\.[0-9]+)?e-[0-9]+)$",
             "description": "The model's score, a decimal in [0, 1]; absent where there is none.",
         },
+        sf.SF_RULE: {
+            "type": "string",
+            "description": "The rule that decided: its name, or its place in the list, like #1; "
+            "absent where none did.",
+        },
         sf.SF_MODEL: {
             "type": "string",
             "description": "The id of the model pack in force; absent where none was loaded.",
         },
     }
-    optional = {sf.SF_SCORE, sf.SF_MODEL}
+    optional = {sf.SF_SCORE, sf.SF_MODEL, sf.SF_RULE}
     return _header_schema(
         "Headers that stream-filter adds to a forwarded record", properties, optional
     )
@@ -232,9 +246,10 @@ def _ledger_block() -> dict[str, Any]:
                 "name": field.name,
                 "type": _arrow_type(field.type),
                 "nullable": field.nullable,
+                **({"optional": True} if field is RULE_FIELD else {}),
                 "description": COLUMNS[field.name],
             }
-            for field in LEDGER_SCHEMA
+            for field in (*LEDGER_SCHEMA, RULE_FIELD)
         ],
         "metadata": [
             {

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
         description="Which source records count, where producers use transactions.",
     )
     ledger_topic: str = Field(default="stream-filter.ledger", description="Takes the blocks.")
+    memory_topic: str = Field(
+        default="stream-filter.memory", description="Takes what partitions remember; compacted."
+    )
     dead_letter_topic: str = Field(
         default="stream-filter.dead-letters",
         description="Takes what cannot be decoded or is too large to forward.",

@@ -15,6 +15,12 @@ from stream_filter.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin
 _HEADER_ROOM_BYTES = 64 << 10
 _DAY_MS = 24 * 60 * 60 * 1000
 _SEEN_S = 15.0
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    # A new owner reads all that is not compacted: keep that short.
+    "segment.bytes": str(16 << 20),
+    "min.cleanable.dirty.ratio": "0.1",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +41,9 @@ async def create_topics(
     ledger_days: int = 30,
     with_sources: bool = False,
 ) -> list[PreparedTopic]:
-    """Create the analysis, ledger and dead-letter topics that are missing, the control plane's
-    where the settings have one, and the sources if asked for. New ones take records as large as
-    the sources do, and the gate's headers.
+    """Create the analysis, ledger, memory and dead-letter topics that are missing, the control
+    plane's where the settings have one, and the sources if asked for. New ones take records as
+    large as the sources do, and the gate's headers.
 
     `partitions` None: as many as the largest source. Raises BrokerError or ConfigError.
     """
@@ -56,6 +62,7 @@ async def create_topics(
         for topic in target_topics(policy, settings)
     }
     wanted[settings.ledger_topic]["retention.ms"] = str(ledger_days * _DAY_MS)
+    wanted[settings.memory_topic] |= _COMPACTED
     wanted |= {topic: {} for topic in cluster.missing_sources}
     counts = dict.fromkeys(wanted, count)
     if settings.control:

@@ -8,12 +8,13 @@ import numpy as np
 from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
-from stream_filter.core.conservation import Conservation, PartitionFacts, conserve
+from stream_filter.core.conservation import Conservation, FoldCount, PartitionFacts, conserve
 from stream_filter.core.decision import Route
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.ledger import Block, Span, effective_chain
 from stream_filter.core.position import parse_position
-from stream_filter.gate.headers import SF_SOURCE
+from stream_filter.gate.fold_summary import parse_summary
+from stream_filter.gate.headers import SF_FOLD, SF_SOURCE
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
@@ -44,6 +45,8 @@ class _Account:
     rows: list[NDArray[np.int64]] = field(default_factory=list)
     forward: list[NDArray[np.int64]] = field(default_factory=list)
     dead: list[NDArray[np.int64]] = field(default_factory=list)
+    fold: list[NDArray[np.int64]] = field(default_factory=list)
+    fold_digests: list[NDArray[np.uint64]] = field(default_factory=list)
     exactly_once: bool = True
 
     def add(self, block: Block) -> None:
@@ -52,6 +55,8 @@ class _Account:
         self.rows.append(block.offsets)
         self.forward.append(block.offsets[route == Route.FORWARD])
         self.dead.append(block.offsets[route == Route.DEAD_LETTER])
+        self.fold.append(block.offsets[route == Route.FOLD])
+        self.fold_digests.append(block.text_digests[route == Route.FOLD])
         self.exactly_once &= header.delivery == "exactly_once"
 
 
@@ -71,8 +76,8 @@ async def verify_topic(
     adds meanwhile lies behind the last block read, and is left to the next verification.
     """
     accounts, damaged = await _read_ledger(reader, topic, ledger_topic, progress)
-    forwarded = await _read_sources(reader, topic, forward_topics, progress)
-    dead = await _read_sources(reader, topic, [dead_letter_topic], progress)
+    sent = await _read_sent(reader, topic, forward_topics, progress)
+    dead = await _read_sent(reader, topic, [dead_letter_topic], progress)
     sources = reader.partitions(topic)
     bounds = await reader.bounds(sources)
     windows = await _windows(reader, bounds, window_ms)
@@ -98,8 +103,13 @@ async def verify_topic(
             rows=_joined(account.rows[s] for s in sorted(counts)),
             forward_rows=_joined(account.forward[s] for s in sorted(counts)),
             dead_rows=_joined(account.dead[s] for s in sorted(counts)),
-            forwarded=forwarded[p],
-            dead=dead[p],
+            fold_rows=_joined(account.fold[s] for s in sorted(counts)),
+            fold_digests=np.concatenate(
+                [np.empty(0, np.uint64), *(account.fold_digests[s] for s in sorted(counts))]
+            ),
+            forwarded=sent[p].as_array(),
+            dead=dead[p].as_array(),
+            summaries=sent[p].summaries,
             overtaken=_joined(
                 offsets
                 for s in range(len(account.spans))
@@ -136,11 +146,22 @@ async def _read_ledger(
     return dict(accounts), damaged
 
 
-async def _read_sources(
+@dataclass(slots=True)
+class _Sent:
+    """What the gate sent of one source partition."""
+
+    offsets: list[int] = field(default_factory=list)
+    summaries: list[FoldCount] = field(default_factory=list)
+
+    def as_array(self) -> NDArray[np.int64]:
+        return np.array(self.offsets, np.int64)
+
+
+async def _read_sent(
     reader: TopicReader, topic: str, targets: Iterable[str], progress: Progress
-) -> dict[int, NDArray[np.int64]]:
-    """Source offsets named by the gate's headers in the target topics, by source partition."""
-    found: dict[int, list[int]] = defaultdict(list)
+) -> dict[int, _Sent]:
+    """What the gate's headers in the target topics name, by source partition."""
+    found: dict[int, _Sent] = defaultdict(_Sent)
     prefix = f"{topic}/".encode()
     for target in sorted(set(targets)):
         read = 0
@@ -149,15 +170,32 @@ async def _read_sources(
             progress(target, read)
             for record in records:
                 # The gate's headers come last: a source may have brought its own of that name.
-                named = next((v for k, v in reversed(record.headers) if k == SF_SOURCE), None)
-                if named and named.startswith(prefix):
-                    try:
-                        position = parse_position(named.decode())
-                    except ValueError:  # a foreign producer's header, not the gate's
-                        continue
-                    found[position.partition].append(position.offset)
-    arrays = {p: np.array(offsets, np.int64) for p, offsets in found.items()}
-    return defaultdict(lambda: np.empty(0, np.int64), arrays)
+                name, named = next(
+                    ((k, v) for k, v in reversed(record.headers) if k in (SF_SOURCE, SF_FOLD)),
+                    (SF_SOURCE, None),
+                )
+                if not named or not named.startswith(prefix):
+                    continue
+                try:
+                    position = parse_position(named.decode())
+                    if name == SF_FOLD:
+                        found[position.partition].summaries.append(_counted(record.value))
+                    else:
+                        found[position.partition].offsets.append(position.offset)
+                except ValueError:  # a foreign producer's header, not the gate's
+                    continue
+    return found
+
+
+def _counted(value: bytes | None) -> FoldCount:
+    """Raises ValueError where a value is no summary."""
+    summary = parse_summary(value or b"")
+    return FoldCount(
+        digest=int(summary.text_digest, 16),
+        first=parse_position(summary.first).offset,
+        last=parse_position(summary.last).offset,
+        folded=summary.folded,
+    )
 
 
 async def _windows(

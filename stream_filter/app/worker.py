@@ -36,6 +36,7 @@ from stream_filter.kafka.delivery import Delivery, choose_delivery
 from stream_filter.kafka.order_log import KafkaOrderLog
 from stream_filter.kafka.partition_loop import LoopConfig
 from stream_filter.kafka.report_board import KafkaReportBoard
+from stream_filter.kafka.unit_of_work import AccountTopics
 from stream_filter.telemetry.metrics import Metrics
 from stream_filter.telemetry.observer import TelemetryObserver
 from stream_filter.web.pages import status_page
@@ -285,7 +286,7 @@ def plane_config(policy: Policy, settings: Settings, delivery: Delivery) -> Plan
         group=settings.group,
         group_instance_id=settings.group_instance_id,
         delivery=delivery,
-        ledger_topic=settings.ledger_topic,
+        accounts=AccountTopics(ledger=settings.ledger_topic, memory=settings.memory_topic),
         compression=settings.compression,
         isolation_level=settings.isolation_level,
         session_timeout_ms=settings.session_timeout_ms,

@@ -113,7 +113,9 @@ def as_document(finding: Verification) -> dict[str, object]:
                 "blocks": c.blocks,
                 "forwarded": c.forwarded,
                 "dead_lettered": c.dead,
-                "discarded": c.records - c.forwarded - c.dead,
+                "folded": c.folded,
+                "summarized": c.summarized,
+                "discarded": c.records - c.forwarded - c.dead - c.folded,
                 "repeated": c.repeated,
                 "pending": finding.pending[p],
                 "problems": list(c.problems),
@@ -126,13 +128,18 @@ def as_document(finding: Verification) -> dict[str, object]:
 def print_finding(finding: Verification) -> None:
     """The finding as a table."""
     print_table(
-        ("partition", "records", "forwarded", "discarded", "dead", "repeated", "blocks", "pending"),
+        (
+            *("partition", "records", "forwarded", "discarded", "folded", "summarized", "dead"),
+            *("repeated", "blocks", "pending"),
+        ),
         [
             (
                 p,
                 c.records,
                 c.forwarded,
-                c.records - c.forwarded - c.dead,
+                c.records - c.forwarded - c.dead - c.folded,
+                c.folded,
+                c.summarized,
                 c.dead,
                 c.repeated,
                 c.blocks,

@@ -21,6 +21,7 @@ from stream_filter.store.arrow_block import ArrowLedgerCodec
 @click.option("--route", type=click.Choice([r.label for r in Route]), multiple=True)
 @click.option("--reason", type=click.Choice([r.label for r in Reason]), multiple=True)
 @click.option("--verdict", type=click.Choice([v.label for v in Verdict]), multiple=True)
+@click.option("--rule", multiple=True, help="Decided by this rule: its name, or #1, #2, …")
 @click.option("--min-score", type=float, help="Only scores at or above.")
 @click.option("--max-score", type=float, help="Only scores at or below.")
 @click.option("--from-beginning", is_flag=True, help="Also what the ledger already holds.")
@@ -36,6 +37,7 @@ async def tap(
     route: tuple[str, ...],
     reason: tuple[str, ...],
     verdict: tuple[str, ...],
+    rule: tuple[str, ...],
     min_score: float | None,
     max_score: float | None,
     from_beginning: bool,
@@ -69,7 +71,7 @@ async def tap(
                 if block.header.topic != topic:
                     continue
                 for decision in rows_of(block):
-                    if not _wanted(decision, route, reason, verdict, min_score, max_score):
+                    if not _wanted(decision, route, reason, verdict, rule, min_score, max_score):
                         continue
                     click.echo(orjson.dumps(decision).decode() if as_json else _line(decision))
                     printed += 1
@@ -82,6 +84,7 @@ def _wanted(
     route: tuple[str, ...],
     reason: tuple[str, ...],
     verdict: tuple[str, ...],
+    rule: tuple[str, ...],
     min_score: float | None,
     max_score: float | None,
 ) -> bool:
@@ -90,6 +93,7 @@ def _wanted(
         (not route or decision["route"] in route)
         and (not reason or decision["reason"] in reason)
         and (not verdict or decision["verdict"] in verdict)
+        and (not rule or decision["rule"] in rule)
         and (min_score is None or (isinstance(score, float) and score >= min_score))
         and (max_score is None or (isinstance(score, float) and score <= max_score))
     )
@@ -99,5 +103,5 @@ def _line(decision: dict[str, object]) -> str:
     score = "     -" if decision["score"] is None else f"{decision['score']:.4f}"
     return (
         f"{decision['route']:<11} {decision['reason']:<15} {decision['verdict']:<7} {score} "
-        f"{decision['position']}"
+        f"{decision['position']}" + (f"  rule {decision['rule']}" if decision["rule"] else "")
     )

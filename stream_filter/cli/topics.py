@@ -63,8 +63,8 @@ async def create(
     with_sources: bool,
     as_json: bool,
 ) -> None:
-    """Create the analysis, ledger and dead-letter topics that are missing, and with --control
-    those of the control plane.
+    """Create the analysis, ledger, memory and dead-letter topics that are missing, and with
+    --control those of the control plane.
 
     Topics that exist are left as they are. New ones take records as large as the sources do,
     and the headers that the gate adds.

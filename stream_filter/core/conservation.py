@@ -1,5 +1,6 @@
 """Conservation: consumed = forwarded + discarded + … , checked from outside for one partition."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -7,6 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.ledger import Span
+
+
+@dataclass(frozen=True, slots=True)
+class FoldCount:
+    """What one fold summary says."""
+
+    digest: int
+    first: int
+    """Offset of the first and the last folded record."""
+    last: int
+    folded: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +35,14 @@ class PartitionFacts:
     """Offsets of the effective blocks' rows."""
     forward_rows: NDArray[np.int64]
     dead_rows: NDArray[np.int64]
+    fold_rows: NDArray[np.int64]
+    fold_digests: NDArray[np.uint64]
+    """Of the texts of `fold_rows`, of the same length."""
     forwarded: NDArray[np.int64]
     """Source offsets found in the analysis topics, repeats included."""
     dead: NDArray[np.int64]
+    summaries: Sequence[FoldCount]
+    """The fold summaries found in the analysis topics, in their order, repeats included."""
     overtaken: NDArray[np.int64]
     """Offsets sent by blocks that another one overtook (at least once)."""
     exactly_once: bool
@@ -39,13 +56,16 @@ class Conservation:
     blocks: int
     forwarded: int
     dead: int
+    folded: int
+    summarized: int
+    """How many of the folded stand in a summary; the windows of the others are still open."""
     repeated: int
     problems: tuple[str, ...] = field(default=())
 
 
 def conserve(facts: PartitionFacts) -> Conservation:
     """Judge one partition: every source offset in exactly one effective block, every forwarded
-    record and dead letter as the ledger says."""
+    record and dead letter as the ledger says, no folded record in more than one summary."""
     problems: list[str] = []
     for before, after in zip(facts.chain, facts.chain[1:], strict=False):
         if after.first != before.next:
@@ -76,14 +96,46 @@ def conserve(facts: PartitionFacts) -> Conservation:
             stray = np.setdiff1d(stray, facts.overtaken)
         _report(problems, np.setdiff1d(expected, present), f"{name} by the ledger, but not found")
         _report(problems, stray, f"{name}, but not by the ledger")
+    summarized, summaries_repeated = _judge_summaries(problems, facts)
     return Conservation(
         records=len(facts.source),
         blocks=len(facts.chain),
         forwarded=len(inside(facts.forward_rows)),
         dead=len(inside(facts.dead_rows)),
-        repeated=repeated,
+        folded=len(inside(facts.fold_rows)),
+        summarized=summarized,
+        repeated=repeated + summaries_repeated,
         problems=tuple(problems),
     )
+
+
+def _judge_summaries(problems: list[str], facts: PartitionFacts) -> tuple[int, int]:
+    """How many records the summaries count that lie in the window, and how many summaries are
+    repeats."""
+    begin, end = facts.window
+    whole = [s for s in facts.summaries if begin <= s.first and s.last < end]
+    # Windows of one text may overlap, but no two begin with the same folded record. Of repeats
+    # the last counts: at least once, an earlier one may be of a unit that was void.
+    by_first = {summary.first: summary for summary in whole}
+    repeated = len(whole) - len(by_first)
+    if facts.exactly_once and repeated:
+        problems.append(f"{repeated} fold summaries were sent more than once")
+    counted: Counter[int] = Counter()
+    ends: list[int] = []
+    for summary in by_first.values():
+        counted[summary.digest] += summary.folded
+        ends += (summary.first, summary.last)
+    digests, counts = np.unique(facts.fold_digests, return_counts=True)
+    folded = dict(zip(digests.tolist(), counts.tolist(), strict=True))
+    for digest, n in sorted(counted.items()):
+        if n > folded.get(digest, 0):
+            problems.append(
+                f"summaries count {n} folded records of text {digest:016x}, the ledger "
+                f"{folded.get(digest, 0)}"
+            )
+    strays = np.setdiff1d(np.array(ends, np.int64), facts.fold_rows)
+    _report(problems, strays, "at the end of a fold summary, but not folded by the ledger")
+    return counted.total(), repeated
 
 
 def _report(problems: list[str], offsets: NDArray[np.int64], what: str) -> None:

@@ -1,12 +1,16 @@
-"""From scores to decisions: what the policy concludes and where each record goes."""
+"""From scores to decisions: what the policy concludes and where each record goes.
 
-from dataclasses import dataclass
+The steps in their order: `decide`, rules, novelty, `hold_out`, folds, `leave_unenforced`. Each
+takes decisions and gives decisions; after the first two, none changes a verdict.
+"""
+
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.core.policy import Mode, Thresholds
+from stream_filter.core.policy import Thresholds
 
 
 class _Coded(IntEnum):
@@ -18,7 +22,7 @@ class _Coded(IntEnum):
 
 
 class Verdict(_Coded):
-    """What the policy concludes from the score."""
+    """What the policy concludes from rules and score."""
 
     KEEP = 0
     DROP = 1
@@ -26,7 +30,7 @@ class Verdict(_Coded):
 
 
 class Route(_Coded):
-    """Where the record goes. `DEFER` and `FOLD` are reserved for budgets and folds."""
+    """Where the record goes. `DEFER` is reserved for budgets."""
 
     FORWARD = 0
     DISCARD = 1
@@ -65,7 +69,29 @@ class Decisions:
     reason: NDArray[np.uint8]
     probability: NDArray[np.float32]
     """Chance that a record decided like this one is seen by the analyst: 1 where it is
-    forwarded for certain, the holdout's π for a would-be drop, 0 for a dead letter."""
+    forwarded for certain, the holdout's π for a would-be drop, 0 for a dead letter and for what
+    is folded."""
+    rule: NDArray[np.int16] | None = None
+    """Index of the rule that decided, -1 where none did; None where the topic has no rules."""
+
+    def rerouted(
+        self,
+        where: NDArray[np.bool_],
+        route: Route,
+        reason: Reason,
+        *,
+        probability: float | None = None,
+    ) -> "Decisions":
+        """These decisions with another route and reason in some rows (shape (n,)). The verdict
+        never changes; the probability only where one is given."""
+        return replace(
+            self,
+            route=np.where(where, np.uint8(route), self.route),
+            reason=np.where(where, np.uint8(reason), self.reason),
+            probability=self.probability
+            if probability is None
+            else np.where(where, np.float32(probability), self.probability),
+        )
 
 
 def decide(
@@ -73,16 +99,13 @@ def decide(
     *,
     decodable: NDArray[np.bool_],
     readable: NDArray[np.bool_],
-    held_out: NDArray[np.bool_],
     thresholds: Thresholds,
-    mode: Mode,
-    holdout: float,
 ) -> Decisions:
-    """Decide a batch. All arrays have shape (n,).
+    """Decide a batch by its scores alone: what an enforced topic without holdout would do. All
+    arrays have shape (n,).
 
     `readable` is False where a decoded record has no text to read. A record without a score
-    (NaN) is forwarded as `degraded`: the gate fails open. `held_out` is consulted for would-be
-    drops only; in shadow mode these are forwarded as `shadow`, whatever it says.
+    (NaN) is forwarded as `degraded`: the gate fails open.
     """
     scored = decodable & readable & ~np.isnan(score)
     with np.errstate(invalid="ignore"):
@@ -95,28 +118,55 @@ def decide(
 
     reason = np.full(score.shape, Reason.AMBIGUOUS, np.uint8)
     reason[keep] = Reason.IMPORTANT
+    reason[drop] = Reason.BELOW_THRESHOLD
     reason[np.isnan(score)] = Reason.DEGRADED
     reason[~readable] = Reason.UNREADABLE
     reason[~decodable] = Reason.UNDECODABLE
 
     route = np.full(score.shape, Route.FORWARD, np.uint8)
+    route[drop] = Route.DISCARD
     route[~decodable] = Route.DEAD_LETTER
     probability = np.ones(score.shape, np.float32)
-    probability[~decodable] = 0.0
-
-    if mode is Mode.SHADOW:
-        reason[drop] = Reason.SHADOW
-    else:
-        reason[drop] = Reason.BELOW_THRESHOLD
-        route[drop] = Route.DISCARD
-        probability[drop] = holdout
-        spared = drop & held_out
-        reason[spared] = Reason.HOLDOUT
-        route[spared] = Route.FORWARD
-
+    probability[drop | ~decodable] = 0.0
     return Decisions(
         score=score, verdict=verdict, route=route, reason=reason, probability=probability
     )
+
+
+def hold_out(
+    decisions: Decisions, held_out: NDArray[np.bool_], share: float | NDArray[np.float64]
+) -> Decisions:
+    """Forward the would-be drops that are in the holdout; all would-be drops, drawn or not, get
+    the probability `share`, a number or by row."""
+    dropped = decisions.route == Route.DISCARD
+    probability = np.where(dropped, share, decisions.probability).astype(np.float32)
+    decisions = replace(decisions, probability=probability)
+    return decisions.rerouted(dropped & held_out, Route.FORWARD, Reason.HOLDOUT)
+
+
+def can_be_novel(decisions: Decisions) -> NDArray[np.bool_]:
+    """Which rows a text's first occurrences are taken from: those that would be dropped."""
+    dropped: NDArray[np.bool_] = decisions.reason == Reason.BELOW_THRESHOLD
+    return dropped
+
+
+def can_be_folded(decisions: Decisions) -> NDArray[np.bool_]:
+    """Which rows may be folded: forwarded ones, but what the gate forwards to learn from or
+    because it does not know."""
+    foldable: NDArray[np.bool_] = np.isin(decisions.reason, _FOLDABLE)
+    foldable &= decisions.route == Route.FORWARD
+    return foldable
+
+
+_FOLDABLE = np.array([Reason.IMPORTANT, Reason.AMBIGUOUS, Reason.RULE, Reason.NOVEL], np.uint8)
+
+
+def leave_unenforced(decisions: Decisions, enforced: NDArray[np.bool_]) -> Decisions:
+    """Forward for certain, as `shadow`, whatever the gate does not act on and would not have
+    forwarded for certain; dead letters stay."""
+    certain = (decisions.route == Route.FORWARD) & (decisions.reason != Reason.HOLDOUT)
+    spared = ~enforced & ~certain & (decisions.route != Route.DEAD_LETTER)
+    return decisions.rerouted(spared, Route.FORWARD, Reason.SHADOW, probability=1.0)
 
 
 def forward_all(rows: int, reason: Reason) -> Decisions:

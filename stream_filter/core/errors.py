@@ -2,7 +2,8 @@
 
 StreamFilterError
 ├── ConfigError               a person must change a file, a flag or the cluster; exit code 2
-│   └── PackError             a model pack is missing, damaged or of another kind
+│   ├── PackError             a model pack is missing, damaged or of another kind
+│   └── ExpressionError       a rule's condition cannot be used; knows line and column
 ├── ScorerError               no score for these texts now; the gate forwards them as `degraded`
 ├── BrokerError               Kafka said no; `retriable` says whether trying again can help
 │   └── FencedError           another worker owns the partition now
@@ -31,6 +32,22 @@ class PackError(ConfigError):
 
     def __init__(self, *, pack: str, file: str, problem: str, way_out: str) -> None:
         super().__init__(f"model pack {pack!r}, {file}: {problem}; {way_out}")
+
+
+class ExpressionError(ConfigError):
+    """A rule's condition cannot be used. `line`, `column`: the place in it, from 1."""
+
+    def __init__(
+        self, problem: str, expression: str, at: int, *, way_out: str | None = None
+    ) -> None:
+        """`at`: characters from the start of the expression."""
+        before = expression[:at]
+        self.line = before.count("\n") + 1
+        self.column = at - (before.rfind("\n") + 1) + 1
+        place = f"line {self.line}, column {self.column}"
+        if "\n" not in expression.strip("\n"):
+            place = f"column {self.column}"
+        super().__init__(f"{place}: {problem}" + (f": {way_out}" if way_out else ""))
 
 
 class ScorerError(StreamFilterError):

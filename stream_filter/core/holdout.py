@@ -14,18 +14,26 @@ _U64 = np.uint64
 
 
 def held_out(
-    offsets: NDArray[np.int64], *, topic: str, partition: int, probability: float, key: bytes
+    offsets: NDArray[np.int64],
+    *,
+    topic: str,
+    partition: int,
+    probability: float | NDArray[np.float64],
+    key: bytes,
 ) -> NDArray[np.bool_]:
-    """Which offsets (shape (n,)) are in the holdout: each with `probability`, independently."""
-    if probability <= 0.0:
+    """Which offsets (shape (n,)) are in the holdout: each with `probability`, independently. It
+    is a number, or of shape (n,)."""
+    if np.all(probability <= np.float64(0.0)):
         return np.zeros(offsets.shape, np.bool_)
-    if probability >= 1.0:
+    if np.all(probability >= np.float64(1.0)):
         return np.ones(offsets.shape, np.bool_)
     partition_key = hashlib.blake2b(
         f"holdout/{topic}/{partition}".encode(), digest_size=16, key=key
     ).digest()
     draws = siphash_2_4(offsets.astype(np.uint64), partition_key)
-    return draws < _U64(int(probability * 2.0**64))
+    certain = np.asarray(probability >= np.float64(1.0))
+    bound = np.where(certain, 0.0, probability) * 2.0**64
+    return certain | (draws < bound.astype(np.uint64))
 
 
 def siphash_2_4(messages: NDArray[np.uint64], key: bytes) -> NDArray[np.uint64]:

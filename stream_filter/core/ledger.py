@@ -48,6 +48,8 @@ class Block:
     text_digests: NDArray[np.uint64]
     """The first 8 bytes, little-endian, of the BLAKE2b-128 of the canonical text; 0 = no text."""
     decisions: Decisions
+    rule_labels: tuple[str, ...] = ()
+    """What the rules of `decisions.rule` are called."""
 
 
 @dataclass(frozen=True, slots=True)

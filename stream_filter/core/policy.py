@@ -4,8 +4,9 @@ import fnmatch
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from enum import StrEnum
+from typing import Literal
 
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.template import TextTemplate
@@ -34,6 +35,33 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Novelty:
+    """The first occurrences of a text that would be dropped are forwarded."""
+
+    forward_first: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """Of equal texts in a window of time, the first `keep` go on and the others are counted."""
+
+    window_ms: int
+    keep: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A condition on a record and the verdict where it holds. Of several the first counts."""
+
+    when: str
+    """A condition in CEL."""
+    then: Literal["keep", "drop", "abstain"]
+    name: str | None = None
+    holdout: float | None = None
+    """π of what this rule drops; None: the topic's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicPolicy:
     """The rules for one topic, or for all that match a glob."""
 
@@ -51,6 +79,16 @@ class TopicPolicy:
     holdout: float
     """π: the chance that a would-be drop is forwarded all the same."""
     forward_to: str
+    novelty: Novelty | None = None
+    fold: Fold | None = None
+    ramp: float = 100.0
+    """Percent of the records on which `enforce` acts; the others are treated as in `shadow`."""
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def rule_labels(self) -> tuple[str, ...]:
+        """What each rule is called: its name, or its place in the list, from `#1`."""
+        return tuple(rule.name or f"#{place}" for place, rule in enumerate(self.rules, 1))
 
     @property
     def is_pattern(self) -> bool:
@@ -69,7 +107,7 @@ class Policy:
     @property
     def policy_id(self) -> str:
         """16 hex digits of the SHA-256 of the canonical form, mask set included."""
-        content = {"masks": MASK_SET_VERSION, **asdict(self)}
+        content = {"masks": MASK_SET_VERSION, "topics": [_content(rules) for rules in self.topics]}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -105,3 +143,13 @@ class Policy:
     def targets(self) -> frozenset[str]:
         """The topics that records are forwarded to."""
         return frozenset(rules.forward_to for rules in self.topics)
+
+
+def _content(rules: TopicPolicy) -> dict[str, object]:
+    """What the id is made of. A field that came later has a default and is left out where it has
+    that value: a policy that does not use it keeps its id."""
+    content = asdict(rules)
+    for field in fields(rules):
+        if field.default is not MISSING and getattr(rules, field.name) == field.default:
+            del content[field.name]
+    return content

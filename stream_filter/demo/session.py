@@ -183,7 +183,7 @@ class Session:
     async def _delete_topics(self) -> None:
         settings = self._stage.settings
         topics = [self._stage.source, self._stage.analysis]
-        topics += [settings.ledger_topic, settings.dead_letter_topic]
+        topics += [settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic]
         try:
             async with TopicAdmin(settings.connection()) as admin:
                 await admin.delete(topics)

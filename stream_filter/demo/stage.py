@@ -124,6 +124,7 @@ class Stage:
             "key": secrets.token_hex(32),
             "model_dir": str(self._options.model_dir),
             "ledger_topic": f"{prefix}stream-filter.ledger",
+            "memory_topic": f"{prefix}stream-filter.memory",
             "dead_letter_topic": f"{prefix}stream-filter.dead-letters",
             "delivery": "auto",
             "start_at": "earliest",

@@ -24,10 +24,14 @@ class JsonDecoder:
     nested object that is no object) goes through the standard library, which is forgiving.
     """
 
-    def __init__(self, paths: Sequence[FieldPath]) -> None:
-        self._paths = tuple(paths)
-        row_type, self._typed_getters = _typed_rows(self._paths)
-        self._getters = tuple(map(_either, self._paths, self._typed_getters))
+    def __init__(self, paths: Sequence[FieldPath], *, objects: Sequence[FieldPath] = ()) -> None:
+        """After the columns of `paths` come those of `objects`, which must lead to a part of one
+        of `paths`: True where an object stands there, None where none does."""
+        self._paths = (*paths, *objects)
+        row_type, typed = _typed_rows(paths, self._paths)
+        either = map(_either, self._paths, typed)
+        self._typed_getters = _with_tests(typed, len(paths))
+        self._getters = _with_tests(tuple(either), len(paths))
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row_type)
 
     def decode(self, values: Sequence[bytes]) -> DecodedFields:
@@ -123,10 +127,12 @@ def _json_type(document: object) -> str:
     return names.get(type(document), "a number")
 
 
-def _typed_rows(paths: Sequence[FieldPath]) -> tuple[type, tuple[_Getter, ...]]:
-    """A msgspec type that holds what `paths` need, and a getter for each path."""
+def _typed_rows(
+    built: Sequence[FieldPath], paths: Sequence[FieldPath]
+) -> tuple[type, tuple[_Getter, ...]]:
+    """A msgspec type that holds what `built` need, and a getter for each of `paths`."""
     tree: dict[str, Any] = {}
-    for path in paths:
+    for path in built:
         # Below an array, a value is built whole: arrays are rare in what is worth reading.
         keys = _leading_keys(path)
         _insert(tree, keys)
@@ -185,6 +191,18 @@ def _getter(tree: dict[str, Any], path: FieldPath) -> _Getter:
         return extract(row, rest) if rest else row
 
     return get
+
+
+def _with_tests(getters: Sequence[_Getter], values: int) -> tuple[_Getter, ...]:
+    """The first getters for values as they are, the others asking whether there is an object."""
+    return (*getters[:values], *map(_is_object, getters[values:]))
+
+
+def _is_object(get: _Getter) -> _Getter:
+    def test(row: Any) -> bool | None:
+        return True if isinstance(get(row), dict | msgspec.Struct) else None
+
+    return test
 
 
 def _either(path: FieldPath, typed: _Getter) -> _Getter:

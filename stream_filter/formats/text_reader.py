@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from stream_filter.core.canonical import COLLAPSE, TEXT_LIMIT_CHARS, TYPED
 from stream_filter.core.policy import Format, TopicPolicy
 from stream_filter.core.template import TextTemplate
+from stream_filter.formats.columns import ColumnBuilder
 from stream_filter.formats.decoder import Decoder
 from stream_filter.formats.json_decoder import JsonDecoder
 from stream_filter.formats.line_decoder import LineDecoder
-from stream_filter.gate.ports import Texts
+from stream_filter.gate.ports import FieldRead, Texts
 
 _REMEMBERED_TEXTS = 20_000
 _REMEMBERED_BYTES = 1_000
@@ -28,12 +29,23 @@ _CHUNK = 2_000
 _DIGITS_TO_0 = bytes.maketrans(b"0123456789", b"0000000000")
 
 
-def text_reader(rules: TopicPolicy) -> "ColumnTextReader":
-    """The reader of a topic's format and text template."""
-    if rules.format is Format.TEXT:
-        return ColumnTextReader(LineDecoder(), template=None)
-    assert rules.text is not None, "the policy file refuses JSON without a text template"
-    return ColumnTextReader(JsonDecoder(rules.text.fields), template=rules.text)
+def text_reader(policy: TopicPolicy, reads: Sequence[FieldRead] = ()) -> "ColumnTextReader":
+    """The reader of a topic's format and text template, and of the fields that its rules read."""
+    if policy.format is Format.TEXT:
+        return ColumnTextReader(LineDecoder(), template=None, rule_columns=[0 for _ in reads])
+    assert policy.text is not None, "the policy file refuses JSON without a text template"
+    read = [each.path for each in reads if not each.as_object]
+    objects = [each.path for each in reads if each.as_object]
+    paths = list(dict.fromkeys([*policy.text.fields, *read]))
+    return ColumnTextReader(
+        JsonDecoder(paths, objects=objects),
+        template=policy.text,
+        text_columns=[paths.index(path) for path in policy.text.fields],
+        rule_columns=[
+            len(paths) + objects.index(each.path) if each.as_object else paths.index(each.path)
+            for each in reads
+        ],
+    )
 
 
 class ColumnTextReader:
@@ -43,25 +55,42 @@ class ColumnTextReader:
     between: another thread could keep it for milliseconds.
     """
 
-    def __init__(self, decoder: Decoder, *, template: TextTemplate | None) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        template: TextTemplate | None,
+        text_columns: Sequence[int] | None = None,
+        rule_columns: Sequence[int] = (),
+    ) -> None:
+        """`text_columns`, `rule_columns`: which of the decoder's columns the template joins (None:
+        the first ones, in order), and which the rules read."""
         self._decoder = decoder
+        self._rule_columns = tuple(rule_columns)
         self._remembered: LRUCache[bytes, str] = LRUCache(_REMEMBERED_TEXTS)
         self._literals = template.literals if template else ("", "")
+        first = range(len(self._literals) - 1)
+        self._text_columns = tuple(first if text_columns is None else text_columns)
 
     def read(self, values: Sequence[bytes | None]) -> Texts:
         at = [index for index, value in enumerate(values) if value is not None]
         keys: list[bytes] = []
         causes: dict[int, str] = {}
+        builders = [ColumnBuilder() for _ in self._rule_columns]
         for start in range(0, len(at), _CHUNK):
             chunk = at[start : start + _CHUNK]
             decoded = self._decoder.decode([values[index] for index in chunk])  # type: ignore[misc]  # not None
-            keys += with_equal_digits(self._join(decoded.columns))
+            texts = self._join([decoded.columns[index] for index in self._text_columns])
+            keys += with_equal_digits(texts)
+            for builder, index in zip(builders, self._rule_columns, strict=True):
+                builder.add(decoded.columns[index])
             causes |= {chunk[index]: cause for index, cause in decoded.causes.items()}
         distinct, read = canonical_texts(keys, self._remembered)
         codes = np.full(len(values), -1, np.int32)
         codes[at] = read
         codes[list(causes)] = -1
-        return Texts(distinct=distinct, codes=codes, causes=causes)
+        columns = [builder.column(at, len(values)) for builder in builders]
+        return Texts(distinct=distinct, codes=codes, causes=causes, columns=columns)
 
     def _join(self, columns: Sequence[list[Any]]) -> list[str]:
         try:

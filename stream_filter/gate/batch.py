@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stream_filter.core.ledger import Block
+from stream_filter.gate.partition_memory import MemoryRecord
 from stream_filter.gate.ports import Record
 
 
@@ -37,10 +38,26 @@ class Outcome:
     block: Block
     block_bytes: bytes
     emissions: Sequence[Emission]
-    """Forwarded records and dead letters, in offset order."""
+    """Forwarded records and dead letters, in offset order; then the fold summaries."""
+    memory: Sequence[MemoryRecord]
+    """What of the partition's memory is to be saved with the batch."""
+    summaries: int
+    """How many of the emissions are fold summaries."""
     distinct_texts: int
     texts_read: int
     """How many of the distinct texts the model had to read: the others were remembered."""
     degraded_because: str | None
     seconds: Mapping[str, float]
     """Time spent by step: read, score, decide, emit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What an idle partition sends without a batch: the summaries of the windows that it ends."""
+
+    topic: str
+    partition: int
+    emissions: Sequence[Emission]
+    """Fold summaries."""
+    memory: Sequence[MemoryRecord]
+    settled_at_ms: int

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from operator import attrgetter
 from time import perf_counter
 from typing import TypeVar
@@ -10,14 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Decisions, Reason, Route, decide, forward_all
-from stream_filter.core.holdout import held_out
+from stream_filter.core.decision import Decisions, Reason, Route, forward_all
+from stream_filter.core.errors import ScorerError
+from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Policy, TopicPolicy
-from stream_filter.gate.batch import Emission, Outcome, RecordBatch
+from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
+from stream_filter.gate.fold_summary import summarize, summary_emission
 from stream_filter.gate.headers import Stamp
 from stream_filter.gate.in_force import InForce, Switch
-from stream_filter.gate.ports import LedgerCodec, Record, Scorer, TextReader, Texts
+from stream_filter.gate.partition_memory import PartitionMemory, recall
+from stream_filter.gate.ports import (
+    FieldRead,
+    LedgerCodec,
+    MemoryCodec,
+    Record,
+    RuleSet,
+    Scorer,
+    TextReader,
+    Texts,
+)
+from stream_filter.gate.routing import Scored, route_batch
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 
 _Scalar = TypeVar("_Scalar", np.float32, np.uint64)
@@ -41,8 +56,8 @@ class GateConfig:
 class Gate:
     """Decides batches. Thread-safe: batches of different partitions may be processed at once.
 
-    `process` is deterministic but for the clock's reading in the block's header: the same records
-    under the same policy, pack and key get the same decisions, however they are batched.
+    `process` is deterministic: the same records under the same policy, pack, key and memory, at
+    the time that the block's header names, get the same decisions, however they are batched.
     """
 
     def __init__(
@@ -50,15 +65,19 @@ class Gate:
         config: GateConfig,
         *,
         scorers: Mapping[str, Scorer],
-        make_reader: Callable[[TopicPolicy], TextReader],
+        make_rules: Callable[[TopicPolicy], RuleSet],
+        make_reader: Callable[[TopicPolicy, Sequence[FieldRead]], TextReader],
         codec: LedgerCodec,
+        memory_codec: MemoryCodec,
         clock_ms: Callable[[], int],
     ) -> None:
         """`scorers` holds one for every pack that the policy names, by the pack's name."""
         self._config = config
         self._make_reader = make_reader
         self._codec = codec
+        self._memory_codec = memory_codec
         self._clock_ms = clock_ms
+        self._make_rules = make_rules
         self._switch = Switch(self._built(config.policy, scorers, {}))
 
     def prepare(
@@ -94,6 +113,7 @@ class Gate:
         scorers: Mapping[str, Scorer],
         caches: Mapping[str, ScoreCache],
     ) -> InForce:
+        rules = {p.topic: self._make_rules(p) for p in policy.topics if p.rules}
         share = self._config.cache_bytes // max(1, len(scorers))
         kept = {name: cache for name, cache in caches.items() if cache.size_bytes == share}
         return InForce(
@@ -107,65 +127,121 @@ class Gate:
                 else ScoreCache(scorer, size_bytes=share)
                 for name, scorer in scorers.items()
             },
-            readers={rules.topic: self._make_reader(rules) for rules in policy.topics},
+            rules=rules,
+            readers={
+                p.topic: self._make_reader(p, rules[p.topic].reads if p.rules else ())
+                for p in policy.topics
+            },
         )
 
-    def process(self, batch: RecordBatch, size_limits: Mapping[str, int]) -> Outcome:
-        """Decide one batch.
+    def recall(
+        self, topic: str, partition: int, saved: Mapping[bytes, bytes], *, up_to: int
+    ) -> tuple[PartitionMemory, list[str]]:
+        """The memory of a partition that is taken over, and what of `saved` could not be used.
+
+        `saved`: its records in the memory topic, the latest of each key; `up_to`: the offset from
+        which the partition is read. The memory is for one owner, and for its batches in order.
+        """
+        return recall(saved, (topic, partition), up_to=up_to, codec=self._memory_codec)
+
+    def process(
+        self,
+        batch: RecordBatch,
+        size_limits: Mapping[str, int],
+        memory: PartitionMemory | None = None,
+    ) -> Outcome:
+        """Decide one batch. Changes the partition's memory, which is void if this raises.
 
         `size_limits`: the largest record in bytes that each target topic takes; a record over
         its target's goes to the dead letters, and over theirs as well, without its payload (and
-        without key and headers where these alone are too much).
+        without key and headers where these alone are too much). `memory` None: the batch stands
+        alone, as if it were the first.
         """
+        memory = memory or PartitionMemory(batch.topic, batch.partition, codec=self._memory_codec)
         with self._switch.hold() as force:
-            return self._process(force, batch, size_limits)
+            return self._process(force, batch, size_limits, memory)
 
     def _process(
-        self, force: InForce, batch: RecordBatch, size_limits: Mapping[str, int]
+        self,
+        force: InForce,
+        batch: RecordBatch,
+        size_limits: Mapping[str, int],
+        memory: PartitionMemory,
     ) -> Outcome:
         started = perf_counter()
         rules = force.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
         unread_because = force.forwards_all(batch.topic)
-        if unread_because is None:
+        rule: NDArray[np.int16] | None = None
+        if unread_because is not None:
+            texts = _unread(len(batch.records))
+        else:
             values = list(map(attrgetter("value"), batch.records))
             texts = force.readers[rules.topic].read(values)
-        else:
-            texts = _unread(len(batch.records))
+            if rules.rules:
+                rule = force.rules[rules.topic].first_match(batch.records, texts.columns)
         was_read = perf_counter()
 
         cache = force.caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
-        by_text, texts_read, failure = cache.score(texts.distinct, digests)
+        by_text, texts_read, failure = _score(cache, texts, digests, rule)
         # A pack that was away may have been loaded to score this batch.
         model_id = "" if unread_because is not None else model_id or cache.model_id
         scored = perf_counter()
 
-        offsets = np.fromiter(map(attrgetter("offset"), batch.records), np.int64)
-        if unread_because is None:
-            decisions = self._decide(rules, batch, offsets, texts, by_text)
+        timestamps = np.fromiter(map(attrgetter("timestamp"), batch.records), np.int64)
+        header = self._header(batch, timestamps, force.policy_id, model_id)
+        occurrences = Occurrences(
+            offsets=np.fromiter(map(attrgetter("offset"), batch.records), np.int64),
+            codes=texts.codes,
+            digests=np.array([int.from_bytes(d[:8], "little") for d in digests], np.uint64),
+            texts=texts.distinct,
+        )
+        decodable = np.ones(header.rows, np.bool_)
+        decodable[list(texts.causes)] = False
+        ended: Sequence[FoldWindow] = ()
+        if unread_because is not None:
+            decisions = forward_all(header.rows, unread_because)
         else:
-            decisions = forward_all(len(offsets), unread_because)
+            decisions, ended = route_batch(
+                rules,
+                Scored(
+                    topic=batch.topic,
+                    partition=batch.partition,
+                    occurrences=occurrences,
+                    timestamps=timestamps,
+                    score=_by_code(by_text, texts.codes, np.float32(np.nan)),
+                    decodable=decodable,
+                    rule=rule,
+                ),
+                memory.memory,
+                key=self._config.key,
+                now_ms=header.decided_at_ms,
+            )
         oversized = _oversized(batch.records, decisions, size_limits.get(rules.forward_to))
         _dead_letter(decisions, list(oversized))
         causes = {**texts.causes, **oversized}
-        digest64 = np.array([int.from_bytes(d[:8], "little") for d in digests], np.uint64)
         block = Block(
-            header=self._header(batch, force.policy_id, model_id),
-            offsets=offsets,
-            text_digests=_by_code(digest64, texts.codes, np.uint64(0)),
+            header=header,
+            offsets=occurrences.offsets,
+            text_digests=_by_code(occurrences.digests, texts.codes, np.uint64(0)),
             decisions=decisions,
+            rule_labels=rules.rule_labels,
         )
         decided = perf_counter()
 
         emissions = self._emissions(batch, rules, block, causes, size_limits)
+        emissions += self._summaries(rules, ended, (batch.topic, batch.partition), force.policy_id)
         block_bytes = self._codec.encode(block)
+        saved = memory.save(batch.next_offset)
         emitted = perf_counter()
         return Outcome(
             block=block,
             block_bytes=block_bytes,
             emissions=emissions,
+            memory=saved,
+            summaries=len(ended),
             distinct_texts=len(texts.distinct),
             texts_read=texts_read,
             degraded_because=_UNKNOWN if not force.is_known else str(failure) if failure else None,
@@ -177,34 +253,47 @@ class Gate:
             },
         )
 
-    def _decide(
-        self,
-        rules: TopicPolicy,
-        batch: RecordBatch,
-        offsets: NDArray[np.int64],
-        texts: Texts,
-        by_text: NDArray[np.float32],
-    ) -> Decisions:
-        decodable = np.ones(len(offsets), np.bool_)
-        decodable[list(texts.causes)] = False
-        return decide(
-            _by_code(by_text, texts.codes, np.float32(np.nan)),
-            decodable=decodable,
-            readable=texts.codes >= 0,
-            held_out=held_out(
-                offsets,
-                topic=batch.topic,
-                partition=batch.partition,
-                probability=rules.holdout,
-                key=self._config.key,
+    def settle(
+        self, memory: PartitionMemory, *, next_offset: int, idle_s: float
+    ) -> Settlement | None:
+        """What a partition sends that had no records for `idle_s`: the summaries of its windows,
+        once it was idle for a window's length. None where there is nothing to send."""
+        force = self._switch.current
+        rules = force.policy.for_topic(memory.topic)
+        assert rules is not None, f"subscribed to {memory.topic}, which no rule covers"
+        folds = memory.memory.folds
+        if not len(folds) or (rules.fold and idle_s * 1000 < rules.fold.window_ms):
+            return None
+        ended = folds.end_all()
+        return Settlement(
+            topic=memory.topic,
+            partition=memory.partition,
+            emissions=self._summaries(
+                rules, ended, (memory.topic, memory.partition), force.policy_id
             ),
-            thresholds=rules.thresholds,
-            mode=rules.mode,
-            holdout=rules.holdout,
+            memory=memory.save(next_offset),
+            settled_at_ms=self._clock_ms(),
         )
 
-    def _header(self, batch: RecordBatch, policy_id: str, model_id: str) -> BlockHeader:
-        timestamps = list(map(attrgetter("timestamp"), batch.records))
+    def _summaries(
+        self,
+        rules: TopicPolicy,
+        ended: Sequence[FoldWindow],
+        source: tuple[str, int],
+        policy_id: str,
+    ) -> list[Emission]:
+        return [
+            summary_emission(
+                summarize(window, source, policy_id),
+                topic=rules.forward_to,
+                key=self._config.key,
+            )
+            for window in ended
+        ]
+
+    def _header(
+        self, batch: RecordBatch, timestamps: NDArray[np.int64], policy_id: str, model_id: str
+    ) -> BlockHeader:
         return BlockHeader(
             topic=batch.topic,
             partition=batch.partition,
@@ -216,8 +305,8 @@ class Gate:
             mask_set=MASK_SET_VERSION,
             worker=self._config.worker,
             delivery=self._config.delivery,
-            first_timestamp_ms=min(timestamps),
-            last_timestamp_ms=max(timestamps),
+            first_timestamp_ms=int(timestamps.min()),
+            last_timestamp_ms=int(timestamps.max()),
             decided_at_ms=self._clock_ms(),
         )
 
@@ -236,6 +325,7 @@ class Gate:
             key=self._config.key,
             policy_id=block.header.policy_id,
             model_id=block.header.model_id,
+            rule_labels=block.rule_labels,
         )
         dead_letter_topic = self._config.dead_letter_topic
         dead_limit = size_limits.get(dead_letter_topic)
@@ -247,14 +337,15 @@ class Gate:
         reasons = decisions.reason[outgoing].tolist()
         verdicts = decisions.verdict[outgoing].tolist()
         scores = decisions.score[outgoing].tolist()
-        for index, forwarded, reason, verdict, score in zip(
-            outgoing.tolist(), is_forwarded, reasons, verdicts, scores, strict=True
+        ruled = repeat(-1) if decisions.rule is None else decisions.rule[outgoing].tolist()
+        for index, forwarded, reason, verdict, score, rule in zip(
+            outgoing.tolist(), is_forwarded, reasons, verdicts, scores, ruled, strict=False
         ):
             record = batch.records[index]
             key, value, kept = record.key, record.value, record.headers
             if forwarded:
                 topic = rules.forward_to
-                added = stamp.forwarded(record.offset, reason, verdict, score)
+                added = stamp.forwarded(record.offset, reason, verdict, score, rule)
             else:
                 topic = dead_letter_topic
                 omitted = dead_limit is not None and record_size(record) > dead_limit
@@ -271,6 +362,27 @@ class Gate:
 def _unread(rows: int) -> Texts:
     """No text at all, and nothing undecodable: the values were not looked at."""
     return Texts(distinct=[], codes=np.full(rows, -1, np.int32), causes={})
+
+
+def _score(
+    cache: ScoreCache,
+    texts: Texts,
+    digests: Sequence[bytes],
+    rule: NDArray[np.int16] | None,
+) -> tuple[NDArray[np.float32], int, ScorerError | None]:
+    """As `ScoreCache.score`, but for texts that stand only in records that a rule decides: these
+    get no score."""
+    if rule is None:
+        return cache.score(texts.distinct, digests)
+    # The last is no text: the code -1 leads there.
+    wanted = np.zeros(len(digests) + 1, np.bool_)
+    wanted[texts.codes[rule < 0]] = True
+    at = np.flatnonzero(wanted[:-1]).tolist()
+    scores = np.full(len(digests), np.nan, np.float32)
+    scores[at], texts_read, failure = cache.score(
+        [texts.distinct[index] for index in at], [digests[index] for index in at]
+    )
+    return scores, texts_read, failure
 
 
 def record_size(record: Record) -> int:

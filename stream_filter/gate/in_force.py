@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from stream_filter.core.decision import Reason
 from stream_filter.core.orders import is_paused
 from stream_filter.core.policy import Policy
-from stream_filter.gate.ports import TextReader
+from stream_filter.gate.ports import RuleSet, TextReader
 from stream_filter.gate.score_cache import ScoreCache
 
 
@@ -24,6 +24,8 @@ class InForce:
     """False: nobody could say which policy holds; this one only names the topics."""
     caches: Mapping[str, ScoreCache]
     """By pack name."""
+    rules: Mapping[str, RuleSet]
+    """By entry of the policy, where it has rules."""
     readers: Mapping[str, TextReader]
     """By entry of the policy."""
 

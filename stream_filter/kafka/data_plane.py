@@ -18,9 +18,11 @@ from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.delivery import Delivery
 from stream_filter.kafka.errors import translate, translated
 from stream_filter.kafka.fetched_records import as_stored
-from stream_filter.kafka.partition_loop import LoopConfig, PartitionLoop
+from stream_filter.kafka.memory_reader import MemoryReader
+from stream_filter.kafka.partition_loop import LoopConfig, PartitionLoop, Shared
 from stream_filter.kafka.unit_of_work import (
     MAX_BATCH_BYTES,
+    AccountTopics,
     AtLeastOnce,
     ExactlyOnce,
     UnitOfWork,
@@ -41,7 +43,7 @@ class PlaneConfig:
     group_instance_id: str | None
     """Static membership: a restart within the session time-out moves no partition."""
     delivery: Delivery
-    ledger_topic: str
+    accounts: AccountTopics
     compression: str | None
     isolation_level: str
     session_timeout_ms: int
@@ -152,13 +154,16 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._config = config
         self._connection = connection
         self._gate = gate
-        self._size_limits = size_limits
         self._observer = observer
-        self._executor = executor
         self._loops: dict[TopicPartition, tuple[PartitionLoop, asyncio.Task[None]]] = {}
         self._moving = asyncio.Lock()
         self._max_batch_bytes = min([MAX_BATCH_BYTES, *size_limits.values()])
-        self._budget = ByteBudget(self._config.max_in_flight_bytes)
+        self._shared = Shared(
+            memory=MemoryReader(connection, memory_topic=config.accounts.memory),
+            executor=executor,
+            budget=ByteBudget(config.max_in_flight_bytes),
+            size_limits=size_limits,
+        )
         # Done when this membership cannot go on, with the error, or is to be made anew.
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._producer: AIOKafkaProducer | None = None
@@ -246,9 +251,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 consumer=self._consumer,
                 make_unit=self._make_unit,
                 gate=self._gate,
-                executor=self._executor,
-                budget=self._budget,
-                size_limits=self._size_limits,
+                shared=self._shared,
                 observer=self._observer,
             )
             task = asyncio.create_task(loop.run(), name=f"{source.topic}/{source.partition}")
@@ -261,13 +264,13 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 source,
                 producer=self._producer,
                 consumer=self._consumer,
-                ledger_topic=self._config.ledger_topic,
+                accounts=self._config.accounts,
             )
         return ExactlyOnce(
             source,
             connection=self._connection,
             group=self._config.group,
-            ledger_topic=self._config.ledger_topic,
+            accounts=self._config.accounts,
             compression=self._config.compression,
             transaction_timeout_ms=self._config.transaction_timeout_ms,
             max_batch_bytes=self._max_batch_bytes,

@@ -14,12 +14,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from stream_filter.core.dead_letters import DeadLetterLimit, DeadLetterTally
 from stream_filter.core.decision import Reason
 from stream_filter.core.errors import BrokerError, DeadLetterLimitError, StreamFilterError
-from stream_filter.gate.batch import Outcome, RecordBatch
+from stream_filter.gate.batch import Outcome, RecordBatch, Settlement
 from stream_filter.gate.gate import Gate
 from stream_filter.gate.observer import Observer
+from stream_filter.gate.partition_memory import PartitionMemory
 from stream_filter.gate.ports import Record
 from stream_filter.kafka.byte_budget import ByteBudget
 from stream_filter.kafka.errors import translated
+from stream_filter.kafka.memory_reader import MemoryReader
 from stream_filter.kafka.unit_of_work import UnitOfWork
 
 _POLL_S = 0.5
@@ -37,6 +39,16 @@ class LoopConfig:
     dead_letter_limit: DeadLetterLimit
     start_at: str
     """`earliest` or `latest`: where to begin without a committed offset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What the loops of one worker share."""
+
+    memory: MemoryReader
+    executor: Executor
+    budget: ByteBudget
+    size_limits: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +71,18 @@ class PartitionLoop:
         consumer: AIOKafkaConsumer,
         make_unit: Callable[[TopicPartition], UnitOfWork],
         gate: Gate,
-        executor: Executor,
-        budget: ByteBudget,
-        size_limits: dict[str, int],
+        shared: Shared,
         observer: Observer,
     ) -> None:
         self._source = source
         self._config = config
         self._consumer = consumer
         self._make_unit = make_unit
+        self._memory = shared.memory
         self._gate = gate
-        self._executor = executor
-        self._budget = budget
-        self._size_limits = size_limits
+        self._executor = shared.executor
+        self._budget = shared.budget
+        self._size_limits = shared.size_limits
         self._observer = observer
         self._stopping = asyncio.Event()
         self._tally = DeadLetterTally()
@@ -105,17 +116,26 @@ class PartitionLoop:
         try:
             await unit.open()
             at = await self._start_position()
+            # A failed unit voids what is in hand, so the memory too is as it was committed.
+            memory = await self._recall(at)
             self._tally = self._committed_tally
             self._observer.partition_assigned(self._source.topic, self._source.partition, at)
+            last_polled = perf_counter()
             while not self._stopping.is_set():
                 polled = await self._poll(at)
                 if polled is None:
                     if delivering is not None and delivering.done():
                         await delivering
                         delivering = None
+                    if delivering is None:
+                        idle_s = perf_counter() - last_polled
+                        settlement = self._gate.settle(memory, next_offset=at, idle_s=idle_s)
+                        if settlement is not None:
+                            delivering = asyncio.create_task(self._settle(unit, settlement, at))
                     continue
+                last_polled = perf_counter()
                 try:
-                    outcome = await self._decide(polled, at)
+                    outcome = await self._decide(polled, at, memory)
                     if delivering is not None:
                         await delivering
                 except BaseException:
@@ -130,6 +150,16 @@ class PartitionLoop:
                 delivering.cancel()  # does nothing where it is done
                 await asyncio.gather(delivering, return_exceptions=True)
             await unit.close()
+
+    async def _recall(self, at: int) -> PartitionMemory:
+        """What the partition remembers of the offsets before `at`, read after `open`."""
+        topic, partition = self._source
+        saved = await self._memory.read(self._source)
+        memory, problems = await asyncio.get_running_loop().run_in_executor(
+            self._executor, lambda: self._gate.recall(topic, partition, saved, up_to=at)
+        )
+        self._observer.memory_recalled(topic, partition, memory.entries, problems)
+        return memory
 
     async def _start_position(self) -> int:
         """The committed offset, read after `open`, when no earlier owner can move it any more."""
@@ -187,7 +217,7 @@ class PartitionLoop:
                 self._source.topic, self._source.partition, min(beginning, found) - expected
             )
 
-    async def _decide(self, polled: _Polled, at: int) -> Outcome:
+    async def _decide(self, polled: _Polled, at: int, memory: PartitionMemory) -> Outcome:
         batch = RecordBatch(
             topic=self._source.topic,
             partition=self._source.partition,
@@ -197,7 +227,7 @@ class PartitionLoop:
         )
         began = perf_counter()
         outcome = await asyncio.get_running_loop().run_in_executor(
-            self._executor, self._gate.process, batch, self._size_limits
+            self._executor, self._gate.process, batch, self._size_limits, memory
         )
         self._pace(len(polled.records), perf_counter() - began)
         reason = outcome.block.decisions.reason
@@ -234,6 +264,10 @@ class PartitionLoop:
             deliver_s=perf_counter() - began,
             lag=max(0, (self._consumer.highwater(self._source) or 0) - polled.next_offset),
         )
+
+    async def _settle(self, unit: UnitOfWork, settlement: Settlement, next_offset: int) -> None:
+        await unit.deliver(settlement, next_offset)
+        self._observer.partition_settled(settlement)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from stream_filter.core.errors import ConfigError
+from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.errors import translated
 from stream_filter.kafka.topics import TopicAdmin
@@ -96,10 +96,12 @@ class TopicReader:
         ranges: Mapping[TopicPartition, tuple[int, int]],
         *,
         patience_s: float = 5.0,
+        to_the_end: bool = False,
     ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
         """The records of offsets [first, next) of each partition, a batch at a time.
 
-        Ends early where nothing comes for `patience_s`: records behind an open transaction.
+        Ends early where nothing comes for `patience_s`: records behind an open transaction. With
+        `to_the_end` it raises BrokerError then.
         """
         open_ranges = {source: r for source, r in ranges.items() if r[0] < r[1]}
         if not open_ranges:
@@ -124,6 +126,13 @@ class TopicReader:
                 if position >= open_ranges[source][1]:
                     del open_ranges[source]
             await asyncio.sleep(0)
+        if open_ranges and to_the_end:
+            names = ", ".join(f"{s.topic}/{s.partition}" for s in sorted(open_ranges))
+            raise BrokerError(
+                f"reading {names}: the end was not reached within {patience_s:.0f} s; an open "
+                "transaction holds it back",
+                retriable=True,
+            )
 
     async def follow(
         self, starts: Mapping[TopicPartition, int]

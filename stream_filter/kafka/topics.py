@@ -51,18 +51,28 @@ class TopicAdmin:
     async def max_message_bytes(self, topics: Iterable[str]) -> dict[str, int]:
         """The largest record batch that each topic takes; Kafka's default where unknown."""
         limits = dict.fromkeys(topics, DEFAULT_MAX_MESSAGE_BYTES)
-        resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in limits]
+        configured = await self._configs(limits, "max.message.bytes")
+        return limits | {topic: int(value) for topic, value in configured.items()}
+
+    async def uncompacted(self, topics: Iterable[str]) -> list[str]:
+        """Which of the topics are known not to be compacted."""
+        configured = await self._configs(topics, "cleanup.policy")
+        return [topic for topic, policy in configured.items() if "compact" not in policy]
+
+    async def _configs(self, topics: Iterable[str], name: str) -> dict[str, str]:
+        """The value of one config of each topic; without those where it is not to be had."""
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
         try:
             responses = await self._client.describe_configs(resources)
         except (KafkaError, OSError):
-            return limits
-        for response in responses:
-            for resource in response.resources:
-                topic, entries = resource[3], resource[4]
-                for name, value, *_ in entries:
-                    if name == "max.message.bytes" and value:
-                        limits[topic] = int(value)
-        return limits
+            return {}
+        return {
+            resource[3]: value
+            for response in responses
+            for resource in response.resources
+            for entry, value, *_ in resource[4]
+            if entry == name and value
+        }
 
     async def create(
         self, topic: str, *, partitions: int, replication: int, configs: Mapping[str, str]

@@ -1,26 +1,26 @@
 """One batch of one partition, made durable: emit, then commit.
 
 1. forwarded records and dead letters are written,
-2. the ledger block is written,
+2. the ledger block and what changed in the partition's memory are written,
 3. the source offset is committed.
+
+An idle partition's fold summaries are such a unit without a block.
 
 Exactly once, the three are one transaction. At least once, each is acknowledged before the next.
 """
 
 import asyncio
-import zlib
 from collections import defaultdict
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.partitioner import murmur2
 
-from stream_filter.core.position import Position
-from stream_filter.gate.batch import Emission, Outcome
+from stream_filter.gate.batch import Emission, Outcome, Settlement
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.errors import translated
+from stream_filter.kafka.placement import by_key, by_source
 
 _CLOSE_S = 5.0
 MAX_BATCH_BYTES = 512 * 1024
@@ -35,8 +35,8 @@ class UnitOfWork(Protocol):
         not committed is void when this returns (exactly once)."""
         ...
 
-    async def deliver(self, outcome: Outcome, next_offset: int) -> None:
-        """Make an outcome durable and commit. Raises BrokerError: whether it was committed is
+    async def deliver(self, work: Outcome | Settlement, next_offset: int) -> None:
+        """Make it durable and commit. Raises BrokerError: whether it was committed is
         then unknown, and the caller opens anew and asks for the committed offset."""
         ...
 
@@ -45,35 +45,56 @@ class UnitOfWork(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountTopics:
+    """Where the gate keeps its own accounts."""
+
+    ledger: str
+    memory: str
+
+
 class Writer:
-    """Writes an outcome's records through a producer; returns when all are acknowledged."""
+    """Writes a unit's records through a producer; returns when all are acknowledged."""
 
-    def __init__(self, producer: AIOKafkaProducer, *, ledger_topic: str) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, *, source: TopicPartition, accounts: AccountTopics
+    ) -> None:
         self._producer = producer
-        self._ledger_topic = ledger_topic
+        self._source = source
+        self._accounts = accounts
 
-    async def write(self, outcome: Outcome) -> None:
-        header = outcome.block.header
-        source = Position(header.topic, header.partition, header.first_offset)
-        block = Emission(
-            topic=self._ledger_topic,
-            key=f"{header.topic}/{header.partition}".encode(),
-            value=outcome.block_bytes,
-            timestamp_ms=header.decided_at_ms,
-            headers=[("sf-block", header.block_id.encode())],
-        )
+    async def write(self, work: Outcome | Settlement) -> None:
         by_topic: dict[str, list[Emission]] = defaultdict(list)
-        for emission in outcome.emissions:
+        for emission in work.emissions:
             by_topic[emission.topic].append(emission)
-        by_target: dict[TopicPartition, list[Emission]] = {}
+        by_target: dict[TopicPartition, list[Emission]] = defaultdict(list)
         for topic, emissions in by_topic.items():
             count = len(await self._producer.partitions_for(topic))
-            by_target |= _by_partition(topic, emissions, count, source)
-        # One source partition's blocks stay in order in one ledger partition.
-        count = len(await self._producer.partitions_for(self._ledger_topic))
-        target = TopicPartition(self._ledger_topic, _follow(source, count))
-        by_target.setdefault(target, []).append(block)
+            by_target |= _by_partition(topic, emissions, count, self._source)
+        for emission in self._account(work):
+            # One source partition's accounts stay in order in one partition.
+            count = len(await self._producer.partitions_for(emission.topic))
+            target = TopicPartition(emission.topic, by_source(self._source, count))
+            by_target[target].append(emission)
         await asyncio.gather(*(self._send(*item) for item in by_target.items()))
+
+    def _account(self, work: Outcome | Settlement) -> Iterator[Emission]:
+        if isinstance(work, Outcome):
+            header = work.block.header
+            at_ms = header.decided_at_ms
+            yield Emission(
+                topic=self._accounts.ledger,
+                key=f"{header.topic}/{header.partition}".encode(),
+                value=work.block_bytes,
+                timestamp_ms=at_ms,
+                headers=[("sf-block", header.block_id.encode())],
+            )
+        else:
+            at_ms = work.settled_at_ms
+        for key, value in work.memory:
+            yield Emission(
+                topic=self._accounts.memory, key=key, value=value, timestamp_ms=at_ms, headers=[]
+            )
 
     async def _send(self, target: TopicPartition, emissions: Iterable[Emission]) -> None:
         acknowledged: list[asyncio.Future[object]] = []
@@ -93,26 +114,15 @@ class Writer:
 
 
 def _by_partition(
-    topic: str, emissions: Iterable[Emission], count: int, source: Position
+    topic: str, emissions: Iterable[Emission], count: int, source: TopicPartition
 ) -> dict[TopicPartition, list[Emission]]:
     """Keyed records keep Kafka's default partitioning; others follow their source partition."""
-    follow = _follow(source, count)
+    follow = by_source(source, count)
     found: dict[int, list[Emission]] = defaultdict(list)
     for emission in emissions:
         key = emission.key
-        found[follow if key is None else _kafka_hash(key) % count].append(emission)
+        found[follow if key is None else by_key(key, count)].append(emission)
     return {TopicPartition(topic, partition): batch for partition, batch in found.items()}
-
-
-def _follow(source: Position, count: int) -> int:
-    return (zlib.crc32(source.topic.encode()) + source.partition) % count
-
-
-@lru_cache(maxsize=50_000)
-def _kafka_hash(key: bytes) -> int:
-    """Remembered, because aiokafka's is a loop over the bytes in Python."""
-    hashed: int = murmur2(key) & 0x7FFFFFFF
-    return hashed
 
 
 class ExactlyOnce:
@@ -129,7 +139,7 @@ class ExactlyOnce:
         *,
         connection: Connection,
         group: str,
-        ledger_topic: str,
+        accounts: AccountTopics,
         compression: str | None,
         transaction_timeout_ms: int,
         max_batch_bytes: int,
@@ -144,16 +154,16 @@ class ExactlyOnce:
             max_batch_size=max_batch_bytes,
             linger_ms=0,
         )
-        self._writer = Writer(self._producer, ledger_topic=ledger_topic)
+        self._writer = Writer(self._producer, source=source, accounts=accounts)
 
     async def open(self) -> None:
         with translated(f"opening a transactional producer for {_name(self._source)}"):
             await self._producer.start()
 
-    async def deliver(self, outcome: Outcome, next_offset: int) -> None:
-        with translated(f"the transaction of {outcome.block.header.block_id}"):
+    async def deliver(self, work: Outcome | Settlement, next_offset: int) -> None:
+        with translated(f"the transaction of {_name(self._source)} up to {next_offset}"):
             await self._producer.begin_transaction()
-            await self._writer.write(outcome)
+            await self._writer.write(work)
             await self._producer.send_offsets_to_transaction(
                 {self._source: next_offset}, self._group
             )
@@ -172,18 +182,18 @@ class AtLeastOnce:
         *,
         producer: AIOKafkaProducer,
         consumer: AIOKafkaConsumer,
-        ledger_topic: str,
+        accounts: AccountTopics,
     ) -> None:
         self._source = source
         self._consumer = consumer
-        self._writer = Writer(producer, ledger_topic=ledger_topic)
+        self._writer = Writer(producer, source=source, accounts=accounts)
 
     async def open(self) -> None:
         pass
 
-    async def deliver(self, outcome: Outcome, next_offset: int) -> None:
-        with translated(f"the records of {outcome.block.header.block_id}"):
-            await self._writer.write(outcome)
+    async def deliver(self, work: Outcome | Settlement, next_offset: int) -> None:
+        with translated(f"the records of {_name(self._source)} up to {next_offset}"):
+            await self._writer.write(work)
             await self._consumer.commit({self._source: next_offset})
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ One record batch; the header stands in the schema's metadata. Columns that repea
 are dictionary-encoded, offsets are steps from the row before: about five bytes an event.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TypeAlias
 
@@ -29,6 +30,8 @@ LEDGER_SCHEMA = pa.schema(
         pa.field("text_digest", pa.dictionary(pa.int32(), pa.uint64()), nullable=False),
     ]
 )
+RULE_FIELD = pa.field("rule", pa.dictionary(pa.int16(), pa.string()), nullable=True)
+"""Stands last, in the blocks of topics that have rules."""
 _LABELS: dict[_ClosedList, pa.StringArray] = {
     closed_list: pa.array([member.label for member in closed_list], pa.string())
     for closed_list in (Verdict, Route, Reason)
@@ -42,18 +45,20 @@ class ArrowLedgerCodec:
     def encode(self, block: Block) -> bytes:
         decisions = block.decisions
         steps = np.diff(block.offsets, prepend=block.header.first_offset).astype(np.uint32)
-        batch = pa.record_batch(
-            [
-                pa.array(steps),
-                pa.array(decisions.score, from_pandas=True).dictionary_encode(),
-                _labels(decisions.verdict, Verdict),
-                _labels(decisions.route, Route),
-                _labels(decisions.reason, Reason),
-                pa.array(decisions.probability),
-                pa.array(block.text_digests).dictionary_encode(),
-            ],
-            schema=LEDGER_SCHEMA.with_metadata(_metadata(block.header)),
-        )
+        columns = [
+            pa.array(steps),
+            pa.array(decisions.score, from_pandas=True).dictionary_encode(),
+            _labels(decisions.verdict, Verdict),
+            _labels(decisions.route, Route),
+            _labels(decisions.reason, Reason),
+            pa.array(decisions.probability),
+            pa.array(block.text_digests).dictionary_encode(),
+        ]
+        schema = LEDGER_SCHEMA
+        if decisions.rule is not None:
+            columns.append(_rules(decisions.rule, block.rule_labels))
+            schema = schema.append(RULE_FIELD)
+        batch = pa.record_batch(columns, schema=schema.with_metadata(_metadata(block.header)))
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema, options=_WRITE_OPTIONS) as writer:
             writer.write_batch(batch)
@@ -81,6 +86,7 @@ def _read_block(data: bytes) -> Block:
     offsets = header.first_offset + np.cumsum(columns["offset_step"].to_numpy().astype(np.int64))
     if len(offsets) != header.rows or (len(offsets) and offsets[-1] > header.last_offset):
         raise ValueError("its rows are not those that its header names")
+    rule, rule_labels = _read_rules(table)
     score = columns["score"].dictionary_decode().to_numpy(zero_copy_only=False)
     return Block(
         header=header,
@@ -92,8 +98,20 @@ def _read_block(data: bytes) -> Block:
             route=_codes(columns["route"], Route),
             reason=_codes(columns["reason"], Reason),
             probability=columns["probability"].to_numpy(),
+            rule=rule,
         ),
+        rule_labels=rule_labels,
     )
+
+
+def _read_rules(table: pa.Table) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
+    if RULE_FIELD.name not in table.column_names:
+        return None, ()
+    column = _column(table, RULE_FIELD)
+    labels = column.dictionary.to_pylist()
+    if None in labels:
+        raise ValueError("a rule without a label")
+    return column.indices.fill_null(-1).to_numpy(), tuple(labels)
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.Array:
@@ -122,6 +140,12 @@ def read_header(metadata: dict[bytes, bytes] | None) -> BlockHeader:
 
 def _labels(codes: NDArray[np.uint8], closed_list: _ClosedList) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), _LABELS[closed_list])
+
+
+def _rules(rule: NDArray[np.int16], labels: Sequence[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(
+        pa.array(rule, mask=rule < 0), pa.array(labels, pa.string())
+    )
 
 
 def _codes(column: pa.DictionaryArray, closed_list: _ClosedList) -> NDArray[np.uint8]:

@@ -14,6 +14,12 @@ class Metrics:
         self.records = Counter(
             "stream_filter_records", "Records decided.", ["topic", "route", "reason"], registry=r
         )
+        self.rule_records = Counter(
+            "stream_filter_rule_records",
+            "Records decided by a rule.",
+            ["topic", "rule"],
+            registry=r,
+        )
         self.source_bytes = Counter(
             "stream_filter_source_bytes", "Keys and values read.", ["topic"], registry=r
         )
@@ -64,6 +70,18 @@ class Metrics:
         self.degraded_batches = Counter(
             "stream_filter_degraded_batches",
             "Units of work in which the model gave no score.",
+            ["topic"],
+            registry=r,
+        )
+        self.fold_summaries = Counter(
+            "stream_filter_fold_summaries", "Fold summaries sent.", ["topic"], registry=r
+        )
+        self.memory_bytes = Counter(
+            "stream_filter_memory_bytes", "Written to the memory topic.", ["topic"], registry=r
+        )
+        self.memory_damaged = Counter(
+            "stream_filter_memory_damaged",
+            "Pieces of a partition's memory that could not be read.",
             ["topic"],
             registry=r,
         )

@@ -1,12 +1,13 @@
 """The `Observer` port on structlog and Prometheus: one canonical line a batch, every count."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import structlog
 
 from stream_filter.core.decision import Reason, Route
-from stream_filter.gate.batch import Outcome
+from stream_filter.gate.batch import Outcome, Settlement
 from stream_filter.telemetry.metrics import Metrics
 
 _log = structlog.get_logger("stream_filter")
@@ -24,6 +25,19 @@ def count_decisions(outcome: Outcome) -> Counter[tuple[Route, Reason]]:
             if count
         }
     )
+
+
+def count_rules(outcome: Outcome) -> dict[str, int]:
+    """How many records of a batch each rule decided, by its label."""
+    rule = outcome.block.decisions.rule
+    if rule is None:
+        return {}
+    counts = np.bincount(rule[rule >= 0], minlength=len(outcome.block.rule_labels)).tolist()
+    return {
+        label: count
+        for label, count in zip(outcome.block.rule_labels, counts, strict=True)
+        if count
+    }
 
 
 class TelemetryObserver:
@@ -55,6 +69,21 @@ class TelemetryObserver:
         self._metrics.partitions_assigned.set(len(self._owned))
         _log.info("partition.assigned", topic=topic, partition=partition, next_offset=next_offset)
 
+    def memory_recalled(
+        self, topic: str, partition: int, entries: Mapping[str, int], problems: Sequence[str]
+    ) -> None:
+        _log.info("memory.recalled", topic=topic, partition=partition, **entries)
+        if problems:
+            self._metrics.memory_damaged.labels(topic).inc(len(problems))
+            _log.error(
+                "memory.damaged",
+                topic=topic,
+                partition=partition,
+                pieces=len(problems),
+                problems=list(problems[:5]),
+                effect="what they held is forgotten: more is forwarded",
+            )
+
     def partition_released(self, topic: str, partition: int, *, clean: bool) -> None:
         self._owned.discard((topic, partition))
         self._metrics.partitions_assigned.set(len(self._owned))
@@ -68,6 +97,8 @@ class TelemetryObserver:
         counts = count_decisions(outcome)
         for (route, reason), count in counts.items():
             metrics.records.labels(header.topic, route.label, reason.label).inc(count)
+        for label, count in count_rules(outcome).items():
+            metrics.rule_records.labels(header.topic, label).inc(count)
         metrics.source_bytes.labels(header.topic).inc(source_bytes)
         metrics.ledger_bytes.labels(header.topic).inc(len(outcome.block_bytes))
         metrics.batches.labels(header.topic).inc()
@@ -75,6 +106,10 @@ class TelemetryObserver:
         metrics.texts.labels(header.topic, "remembered").inc(
             outcome.distinct_texts - outcome.texts_read
         )
+        metrics.memory_bytes.labels(header.topic).inc(
+            sum(len(record.value) for record in outcome.memory)
+        )
+        metrics.fold_summaries.labels(header.topic).inc(outcome.summaries)
         steps = {"poll": poll_s, **outcome.seconds, "deliver": deliver_s}
         for step, seconds in steps.items():
             metrics.batch_seconds.labels(step).observe(seconds)
@@ -97,6 +132,15 @@ class TelemetryObserver:
             metrics.degraded_batches.labels(header.topic).inc()
             self.last_error = outcome.degraded_because
             _log.error("batch.degraded", cause=outcome.degraded_because, **line)
+
+    def partition_settled(self, settlement: Settlement) -> None:
+        topic, partition = settlement.topic, settlement.partition
+        summaries = len(settlement.emissions)
+        self._metrics.fold_summaries.labels(topic).inc(summaries)
+        self._metrics.memory_bytes.labels(topic).inc(
+            sum(len(record.value) for record in settlement.memory)
+        )
+        _log.info("partition.settled", topic=topic, partition=partition, summaries=summaries)
 
     def unit_failed(self, topic: str, partition: int, error: Exception, retry_in_s: float) -> None:
         self._owned.discard((topic, partition))

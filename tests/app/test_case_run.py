@@ -55,6 +55,26 @@ def test_what_comes_out(run: Callable[..., list[CaseResult]], case: str) -> None
     assert [m.what for m in result.mismatches] == ["verdict", "text", "score"]
 
 
+@pytest.mark.parametrize(
+    ("event", "repeat", "route", "reason"),
+    [
+        (ROUTINE, 2, "forward", "novel"),
+        (ROUTINE, 3, "discard", "below_threshold"),
+        (FAILURE, 3, "forward", "important"),
+        (FAILURE, 4, "fold", "duplicate"),
+    ],
+)
+def test_what_earlier_events_decide(
+    run: Callable[..., list[CaseResult]], event: str, repeat: int, route: str, reason: str
+) -> None:
+    """Novelty and folds are tested by repeating the event; a case knows nothing of the others."""
+    keys = "mode: enforce\nholdout: 0\nnovelty: {forward_first: 2}\nfold: {window: 60s, keep: 3}"
+    case = f"{event}, repeat: {repeat}, expect: {{route: {route}, reason: {reason}}}"
+    (first, second) = run(case, case, keys=keys)
+    assert first.holds, first.mismatches
+    assert second.holds, second.mismatches
+
+
 def test_only_what_is_expected_is_compared(run: Callable[..., list[CaseResult]]) -> None:
     """A mismatch names what was expected and what came out, and nothing else."""
     (result,) = run(f"{ROUTINE}, expect: {{verdict: keep, route: discard}}")
@@ -117,3 +137,23 @@ def test_last_of_the_repeated_is_looked_at(run: Callable[..., list[CaseResult]])
     (result,) = run(f"{ROUTINE}, repeat: 6, expect: {{verdict: drop}}")
     assert result.got["position"].endswith("/5")
     assert result.got["block_id"].endswith("/0-5")
+
+
+def test_a_case_may_expect_the_rule(run: Callable[..., list[CaseResult]]) -> None:
+    """Rules see the case's payload, key, headers and time; what a case expects of the deciding
+    rule is its name, or its place."""
+    rules = [
+        "{when: 'has(headers.tenant) && key == \"k\"', then: keep, name: tenants}",
+        "{when: 'timestamp < timestamp(\"2026-01-01T00:00:00Z\")', then: drop, holdout: 0}",
+    ]
+    cases = [
+        f"{ROUTINE}, key: k, headers: {{tenant: blue}}, expect: {{rule: tenants, reason: rule}}",
+        f"{FAILURE}, timestamp: 2025-12-31, expect: {{rule: '#2', route: discard, verdict: drop}}",
+        f"{FAILURE}, timestamp: 2026-01-01, expect: {{reason: important}}",
+        f"{FAILURE}, timestamp: 2026-01-01, expect: {{rule: tenants}}",
+    ]
+    keys = f"mode: enforce\nrules: [{', '.join(rules)}]"
+    results = run(*cases, keys=keys)
+    assert [result.holds for result in results] == [True, True, True, False]
+    (mismatch,) = results[3].mismatches
+    assert (mismatch.what, mismatch.expected, mismatch.got) == ("rule", "tenants", None)

@@ -8,7 +8,7 @@ import pytest
 
 from stream_filter.app.policy_file import LATER, load_policy
 from stream_filter.core.errors import ConfigError
-from stream_filter.core.policy import Format, Mode, Thresholds
+from stream_filter.core.policy import Fold, Format, Mode, Novelty, Rule, Thresholds
 
 Write = Callable[[str | bytes], Path]
 
@@ -115,6 +115,15 @@ BROKEN: list[tuple[str, str | bytes, int | None, str]] = [
     ("bad pack id", GOOD.replace("triage-starter", "{pack: p, id: XY}"), 5, ".model.id: string"),
     ("pack without a name", GOOD.replace("triage-starter", "{id: 0123456789abcdef}"), 5,
      f"{HERE}.model.pack: is missing"),
+    ("rules a mapping", AND + "rules: {when: 'a'}\n", 7, f"{HERE}.rules: input should be a valid"),
+    ("unknown key of a rule", AND + "rules: [{whn: a, then: keep}]\n", 7, "did you mean when?"),
+    ("rule without a condition", AND + "rules: [{then: keep}]\n", 7, "rules.0.when: is missing"),
+    ("rule without a verdict", AND + "rules: [{when: a}]\n", 7, "rules.0.then: is missing"),
+    ("condition a boolean", AND + "rules: [{when: true, then: keep}]\n", 7, "string, not True"),
+    ("holdout of a keeping rule", AND + "rules: [{when: a, then: keep, holdout: 0}]\n", 7,
+     f"{HERE}.rules.0: holdout: only a rule that drops has one; leave it out"),
+    ("bad name of a rule", AND + "rules: [{when: a, then: keep, name: '#1'}]\n", 7,
+     f"{HERE}.rules.0.name: string should match"),
     ("two ids for a pack", TWO, 3, "uses the pack triage-starter with another id"),
     ("holdout past 1", AND + "holdout: 1.5\n", 7, f"{HERE}.holdout: input should be less than"),
     ("holdout below 0", AND + "holdout: -0.1\n", 7, "greater than or equal to 0, not -0.1"),
@@ -124,6 +133,21 @@ BROKEN: list[tuple[str, str | bytes, int | None, str]] = [
     ("holdout as YAML 1.1 reads it", AND + "holdout: 1e-2\n", 7, "a valid number, not '1e-2'"),
     ("holdout base 60", AND + "holdout: 1:30\n", 7, "less than or equal to 1, not 90.0"),
     ("holdout null", AND + "holdout:\n", 7, "should be a valid number, not None"),
+    ("no duration", AND + "fold: {window: 60, keep: 3}\n", 7,
+     f"{HERE}.fold.window: 60 is no duration: write a number and s, m or h, like 60s"),
+    ("duration in words", AND + "fold: {window: 1 minute, keep: 3}\n", 7, "'1 minute' is no dura"),
+    ("no time at all", AND + "fold: {window: 0s, keep: 3}\n", 7, "'0s' is no duration"),
+    ("two days", AND + "fold: {window: 2d, keep: 3}\n", 7, "2d is longer than a day"),
+    ("fold keeps none", AND + "fold: {window: 60s, keep: 0}\n", 7, f"{HERE}.fold.keep: input shou"),
+    ("fold without keep", AND + "fold: {window: 60s}\n", 7, f"{HERE}.fold.keep: is missing"),
+    ("fold a number", AND + "fold: 60s\n", 7, "expected keys and values, not '60s'"),
+    ("fold and a typo", AND + "fold: {windw: 60s, keep: 3}\n", 7, "did you mean window?"),
+    ("novelty a number", AND + "novelty: 5\n", 7, f"{HERE}.novelty: expected keys and values"),
+    ("novelty of none", AND + "novelty: {forward_first: 0}\n", 7, "novelty.forward_first: input"),
+    ("novelty of a half", AND + "novelty: {forward_first: 0.5}\n", 7, "a valid integer, not 0.5"),
+    ("ramp past 100", AND + "ramp: 101\n", 7, f"{HERE}.ramp: input should be less than or equal"),
+    ("ramp below 0", AND + "ramp: -1\n", 7, "greater than or equal to 0, not -1"),
+    ("ramp a boolean", AND + "ramp: on\n", 7, f"{HERE}.ramp: input should be a valid number"),
     ("bad default", GOOD + "defaults: {holdout: 3}\n", 7, "defaults.holdout: input should be less"),
 ]  # fmt: skip
 
@@ -220,6 +244,34 @@ topics:
     assert policy.targets == {"all", "lines"}
 
 
+@pytest.mark.parametrize(
+    ("written", "window_ms"), [("1s", 1_000), ("60s", 60_000), ("5m", 300_000), ("1d", 86_400_000)]
+)
+def test_novelty_fold_and_ramp(write: Write, written: str, window_ms: int) -> None:
+    """They are frozen as written, a window in milliseconds; without them nothing is remembered
+    and all is enforced."""
+    (rules,) = load_policy(write(GOOD)).topics
+    assert (rules.novelty, rules.fold, rules.ramp) == (None, None, 100.0)
+    content = (
+        f"novelty: {{forward_first: 5}}\n    fold: {{window: {written}, keep: 3}}\n    ramp: 10\n"
+    )
+    (rules,) = load_policy(write(AND + content)).topics
+    assert rules.novelty == Novelty(forward_first=5)
+    assert rules.fold == Fold(window_ms=window_ms, keep=3)
+    assert rules.ramp == 10.0
+
+
+def test_a_default_is_switched_off(write: Write) -> None:
+    """A topic that says null has no novelty and no fold, whatever the defaults say."""
+    content = GOOD + "defaults: {novelty: {forward_first: 5}, fold: {window: 60s, keep: 3}}\n"
+    (rules,) = load_policy(write(content)).topics
+    assert rules.novelty is not None
+    assert rules.fold is not None
+    off = content.replace("    raw:", "    novelty: null\n    fold: null\n    raw:")
+    (rules,) = load_policy(write(off)).topics
+    assert (rules.novelty, rules.fold) == (None, None)
+
+
 def test_anchors_are_allowed(write: Write) -> None:
     """Anchors and aliases within reason read as what they stand for."""
     content = GOOD.replace("raw: {", "raw: &raw {") + "  b: {text: '{m}', model: p, raw: *raw}\n"
@@ -249,3 +301,112 @@ version: 1
 def test_byte_order_mark(write: Write) -> None:
     """A file that an editor began with a byte order mark reads as without."""
     assert load_policy(write(b"\xef\xbb\xbf" + GOOD.encode())).topics
+
+
+RULES = """\
+    rules:
+      - when: '{}'
+        then: drop
+"""
+BAD_CONDITIONS = [
+    ("level = 1", "column 7: cannot read '=' here: compare with =="),
+    ("level ==", "column 9: ends too early: complete it"),
+    ('level == "x" and b', "column 14: cannot read 'and' here: write &&"),
+    (
+        'path startswith "/h"',
+        "column 6: cannot read 'startswith' here: write field.startsWith(\"…\")",
+    ),
+    ("level == null", "column 10: null reads as missing: write has(event.name)"),
+    (
+        "has(level)",
+        'column 5: has() takes a field of something: write has(event.name), or "name" in headers',
+    ),
+    ("status + 1 > 2", "column 8: arithmetic is not covered: compare fields with literals"),
+    (
+        'path.startswith("/h")',
+        "column 6: function startswith is not covered: did you mean startsWith?",
+    ),
+    ("size(path)", "column 1: this is a number, not a condition: compare it"),
+    ("key > 5", "column 7: a string is never compared with a number: convert one side"),
+    ("a in b", 'column 1: one side of `in` is a literal: write x in ["a", "b"] or "a" in x'),
+    ("1 < 2", "column 1: compares two literals: name a field on one side"),
+    (
+        "tags.exists(t, t == 1)",
+        "column 12: a macro (all, exists, exists_one, filter, map) is not covered: to search a "
+        'list, write "x" in field',
+    ),
+    (
+        'm.matches("a(?!b)")',
+        "column 11: no regular expression of RE2: invalid perl operator: (?!: RE2 has no "
+        "look-around and no back-references",
+    ),
+    (
+        'm.matches("(a")',
+        "column 11: no regular expression of RE2: missing ): (a: RE2 has no look-around and no "
+        "back-references",
+    ),
+]
+
+
+@pytest.mark.parametrize(("condition", "said"), BAD_CONDITIONS)
+def test_bad_condition_is_one_line(condition: str, said: str, write: Write) -> None:
+    """A condition that is refused gives one line: file, line, key, column, and the way out."""
+    path = write(GOOD + RULES.replace("{}", condition.replace("'", "''")))
+    with pytest.raises(ConfigError) as caught:
+        load_policy(path)
+    assert str(caught.value) == f"{path}:8: {HERE}.rules.0.when: {said}"
+
+
+def test_place_in_a_condition_of_several_lines(write: Write) -> None:
+    """A condition may be written over several lines; its complaint counts them."""
+    block = """\
+    rules:
+      - then: drop
+        when: |
+          level == "x" &&
+          status = 1
+"""
+    path = write(GOOD + block)
+    with pytest.raises(ConfigError) as caught:
+        load_policy(path)
+    said = "line 2, column 8: cannot read '=' here: compare with =="
+    assert str(caught.value) == f"{path}:9: {HERE}.rules.0.when: {said}"
+
+
+def test_every_bad_rule_is_named(write: Write) -> None:
+    """Each rule that is refused has its line, and names stand once."""
+    block = """\
+    rules:
+      - {name: one, when: 'a = 1', then: drop}
+      - {name: two, when: 'a == 1', then: drop}
+      - {name: one, when: 'b ==', then: keep}
+"""
+    with pytest.raises(ConfigError) as caught:
+        load_policy(write(GOOD + block))
+    assert [re.sub(r"^.*?:(\d+): .*?(rules\S*) ", r"\1 \2 ", p) for p in caught.value.problems] == [
+        "8 rules.0.when: column 3: cannot read '=' here: compare with ==",
+        "10 rules.2.when: column 5: ends too early: complete it",
+        "10 rules.2.name: rule 0 is called one too: each name stands once",
+    ]
+
+
+def test_rules_may_stand_in_the_defaults(write: Write) -> None:
+    """A topic without rules has the defaults'; a fault there is named once, where it stands; a
+    topic's own rules take their place, also none."""
+    head = "defaults:\n  rules: [{when: '%s', then: drop, holdout: 0}]\n"
+    two = TWO.replace(", id: 0123456789abcdef", "")
+    policy = load_policy(write(head % "a == 1" + two + "    rules: []\n"))
+    assert policy.topics[0].rules == (Rule(when="a == 1", then="drop", holdout=0.0),)
+    assert policy.topics[1].rules == ()
+    with pytest.raises(ConfigError) as caught:
+        load_policy(write(head % "a = 1" + two))
+    (problem,) = caught.value.problems
+    assert ":2: defaults.rules.0.when: column 3: cannot read" in problem
+
+
+def test_rules_of_plain_text_read_the_line(write: Write) -> None:
+    """A condition is checked for the topic's format."""
+    lines = GOOD.replace('    text: "{level} {message}"\n', "    format: text\n")
+    assert load_policy(write(lines + RULES.replace("{}", 'line == ""'))).topics[0].rules
+    with pytest.raises(ConfigError, match="plain text has no field level: its one field is line"):
+        load_policy(write(lines + RULES.replace("{}", 'level == ""')))

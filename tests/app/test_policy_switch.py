@@ -16,7 +16,9 @@ from stream_filter.formats.text_reader import text_reader
 from stream_filter.gate.gate import Gate, GateConfig
 from stream_filter.gate.orders import OrderRecord
 from stream_filter.models.fixed_scorer import FixedScorer
+from stream_filter.rules.cel_rules import CelRules
 from stream_filter.store.arrow_block import ArrowLedgerCodec
+from stream_filter.store.msgpack_memory import MsgpackMemoryCodec
 
 SCORER = FixedScorer({}, default=0.5, model_id="fixed-1")
 
@@ -127,8 +129,10 @@ async def switching() -> AsyncIterator[Bench]:
     gate = Gate(
         config,
         scorers={"fixed": SCORER},
+        make_rules=CelRules,
         make_reader=text_reader,
         codec=ArrowLedgerCodec(),
+        memory_codec=MsgpackMemoryCodec(),
         clock_ms=lambda: 0,
     )
     bench = Bench(InMemoryOrderLog(lambda: 0), gate, Plane(), Watcher())

@@ -37,10 +37,10 @@ def tried(
 ) -> Callable[..., TrialReport]:
     """Tries LINES so many times, in batches of so many."""
     path = tmp_path / "policy.yaml"
-    path.write_text(good_policy + "    mode: enforce\n    holdout: 0\n")
-    policy = load_policy(path)
 
-    def run(*, times: int = 1, batch: int = 1000, examples: int = 3) -> TrialReport:
+    def run(*, times: int = 1, batch: int = 1000, examples: int = 3, keys: str = "") -> TrialReport:
+        path.write_text(good_policy + "    mode: enforce\n    holdout: 0\n" + keys)
+        policy = load_policy(path)
         rehearsal = Rehearsal(fixed_gate(policy, SCORES))
         trial = Trial(text_reader(policy.topics[0]), examples=examples)
         records = [RehearsedRecord(offset=i, value=v) for i, v in enumerate(LINES * times)]
@@ -75,6 +75,17 @@ def test_counts(tried: Callable[..., TrialReport]) -> None:
     assert report.score_counts.tolist() == [10, 10, 0, 0, 0, 10, 0, 0, 0, 20]
     assert report.score_counts.sum() + report.unscored == report.events
     assert (report.distinct_texts, report.forwarded) == (5, 40)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_remembers_from_batch_to_batch(tried: Callable[..., TrialReport], batch: int) -> None:
+    """Novelty and folds count over the whole trial, however it is batched."""
+    keys = "    novelty: {forward_first: 2}\n    fold: {window: 60s, keep: 3}\n"
+    report = tried(times=10, batch=batch, keys=keys)
+    assert report.fates[Route.FORWARD, Reason.NOVEL] == 2 * 2
+    assert report.fates[BELOW] == 20 - 4
+    assert report.fates[IMPORTANT] == 2 * 3
+    assert report.fates[Route.FOLD, Reason.DUPLICATE] == 20 - 6 + 10 - 3
 
 
 def test_tokens_are_of_what_is_forwarded(tried: Callable[..., TrialReport]) -> None:

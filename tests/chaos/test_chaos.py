@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import random
 import subprocess
@@ -34,7 +35,10 @@ topics:
     raw: {drop_below: 0.5, keep_above: 0.9}
     mode: enforce
     holdout: 0.05
+    novelty: {forward_first: 5}
+    fold: {window: 10s, keep: 3}
 """
+WINDOW_S = 10
 
 
 class Load:
@@ -228,6 +232,7 @@ async def test_nothing_is_lost_whatever_is_killed(
         load.stop()
         await loading
         await drained(broker.bootstrap)
+        await asyncio.sleep(2 * WINDOW_S)  # idle partitions end their windows
         for worker in workers[:2]:
             assert await asyncio.to_thread(worker.stop) == 0, worker.log()
     finally:
@@ -274,15 +279,20 @@ async def assert_conserved(bootstrap: str, delivery: str) -> None:
     forwarded: Counter[tuple[int, int]] = Counter()
     ids: dict[bytes, set[bytes]] = defaultdict(set)
     id_count: Counter[bytes] = Counter()
+    folds: dict[bytes, int] = {}
     for records in (await read_all(bootstrap, "llm.analysis")).values():
         for record in records:
             headers = dict(record.headers)
+            id_count[headers["sf-id"]] += 1
+            if "sf-fold" in headers:
+                folds[headers["sf-id"]] = json.loads(record.value)["folded"]
+                continue
             _, partition, offset = headers["sf-source"].split(b"/")
             forwarded[int(partition), int(offset)] += 1
             ids[headers["sf-source"]].add(headers["sf-id"])
-            id_count[headers["sf-id"]] += 1
 
     expected: set[tuple[int, int]] = set()
+    folded = 0
     for partition, offsets in source.items():
         spans = [Span(b[0], b[1], n) for n, b in enumerate(blocks[partition])]
         chain = effective_chain(spans)
@@ -292,6 +302,7 @@ async def assert_conserved(bootstrap: str, delivery: str) -> None:
             assert before.next == after.first, "blocks join without gap or overlap"
         rows = [o for span in chain for o in blocks[partition][span.sequence][2]]
         assert rows == offsets, "every source offset stands in exactly one effective block"
+        folded += sum(blocks[partition][span.sequence][3].count("fold") for span in chain)
         expected |= {
             (partition, offset)
             for span in chain
@@ -301,7 +312,9 @@ async def assert_conserved(bootstrap: str, delivery: str) -> None:
     assert len(expected) > 100, "the run forwarded something"
     assert expected <= set(forwarded), "everything that the ledger forwards was forwarded"
     assert all(len(of_source) == 1 for of_source in ids.values()), "a repeat has its sf-id"
-    assert len(id_count) == len(ids), "an sf-id belongs to one event"
+    assert len(id_count) == len(ids) + len(folds), "an sf-id belongs to one event or summary"
+    assert folded > 100, "the run folded something"
+    assert sum(folds.values()) == folded, "every folded record stands in one summary"
     if delivery == "exactly_once":
         assert set(forwarded) == expected
         assert max(id_count.values()) == 1, "no sf-id twice"

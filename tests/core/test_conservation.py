@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_filter.core.conservation import Conservation, PartitionFacts, conserve
+from stream_filter.core.conservation import Conservation, FoldCount, PartitionFacts, conserve
 from stream_filter.core.ledger import Span
 
 
@@ -26,6 +26,9 @@ def finding(**changes: Any) -> Conservation:
         "rows": np.arange(100, 110),
         "forward_rows": offsets(101, 105),
         "dead_rows": offsets(107),
+        "fold_rows": offsets(102, 103, 106, 108),
+        "fold_digests": np.array([7, 7, 7, 9], np.uint64),
+        "summaries": [FoldCount(7, 102, 103, 2)],
         "forwarded": offsets(101, 105),
         "dead": offsets(107),
         "overtaken": offsets(),
@@ -37,7 +40,9 @@ def finding(**changes: Any) -> Conservation:
 def test_sound_account_holds() -> None:
     """A sound account has no problem, and its numbers add up."""
     sound = finding()
-    assert sound == Conservation(records=10, blocks=2, forwarded=2, dead=1, repeated=0, problems=())
+    assert sound == Conservation(
+        records=10, blocks=2, forwarded=2, dead=1, folded=4, summarized=2, repeated=0, problems=()
+    )
 
 
 ONE_FAULT: list[tuple[dict[str, Any], str]] = [
@@ -50,6 +55,10 @@ ONE_FAULT: list[tuple[dict[str, Any], str]] = [
     ({"dead": offsets()}, "dead-lettered by the ledger, but not found: 107"),
     ({"dead": offsets(107, 108)}, "dead-lettered, but not by the ledger: 108"),
     ({"dead": offsets(107, 107)}, "dead-lettered more than once: 107"),
+    ({"summaries": [FoldCount(7, 102, 106, 4)]}, "count 4 folded records of text 0000000000000007"),
+    ({"summaries": [FoldCount(9, 108, 108, 1), FoldCount(8, 103, 103, 1)]}, "the ledger 0"),
+    ({"summaries": [FoldCount(7, 101, 103, 2)]}, "at the end of a fold summary, but not folded by"),
+    ({"summaries": [FoldCount(7, 102, 103, 2)] * 2}, "1 fold summaries were sent more than once"),
     ({"chain": [Span(100, 104, 0), Span(106, 110, 1)]}, "has no block for offsets 104..105"),
 ]
 
@@ -67,10 +76,11 @@ def test_at_least_once_may_repeat() -> None:
         exactly_once=False,
         forwarded=offsets(101, 105, 105, 105, 109),
         dead=offsets(107, 107),
+        summaries=[FoldCount(7, 102, 106, 4), FoldCount(7, 102, 106, 3)],
         overtaken=offsets(109),
     )
     assert repeated.problems == ()
-    assert repeated.repeated == 3
+    assert (repeated.repeated, repeated.summarized) == (4, 3)
 
 
 def test_at_least_once_never_loses() -> None:
@@ -91,6 +101,9 @@ def test_outside_the_window_is_not_judged() -> None:
         forward_rows=offsets(95, 101, 105, 115),
         forwarded=offsets(94, 101, 105, 116),
         dead=offsets(90, 107),
+        fold_rows=offsets(99, 102, 103, 106, 108, 111),
+        fold_digests=np.array([7, 7, 7, 7, 9, 9], np.uint64),
+        summaries=[FoldCount(7, 102, 103, 2), FoldCount(9, 108, 111, 2), FoldCount(7, 99, 99, 1)],
     )
     assert outside == finding()
 
@@ -103,13 +116,13 @@ def test_many_offsets_are_shortened() -> None:
     assert problem == "4990 offsets in no block: 0, 1, 2, 3, 4, …"
 
 
-@given(st.lists(st.sampled_from(["forward", "dead", "discard"]), max_size=50), st.data())
+@given(st.lists(st.sampled_from(["forward", "dead", "discard", "fold"]), max_size=50), st.data())
 def test_any_sound_account_holds(routes: Sequence[str], data: st.DataObject) -> None:
     """Whatever the routes, an account that agrees with the topics holds; one lost row breaks it."""
     n = len(routes)
     where = {
         route: np.array([i for i, r in enumerate(routes) if r == route], np.int64)
-        for route in ("forward", "dead", "discard")
+        for route in ("forward", "dead", "discard", "fold")
     }
     facts: dict[str, Any] = {
         "window": (0, n),
@@ -118,6 +131,9 @@ def test_any_sound_account_holds(routes: Sequence[str], data: st.DataObject) -> 
         "rows": np.arange(n),
         "forward_rows": where["forward"],
         "dead_rows": where["dead"],
+        "fold_rows": where["fold"],
+        "fold_digests": np.full(len(where["fold"]), 7, np.uint64),
+        "summaries": [FoldCount(7, int(at), int(at), 1) for at in where["fold"]],
         "forwarded": where["forward"],
         "dead": where["dead"],
     }

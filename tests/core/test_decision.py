@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_filter.core.decision import Decisions, Reason, Route, Verdict, decide
+from stream_filter.core.decision import (
+    Decisions,
+    Reason,
+    Route,
+    Verdict,
+    can_be_folded,
+    can_be_novel,
+    decide,
+    hold_out,
+    leave_unenforced,
+)
 from stream_filter.core.policy import Mode, Thresholds
 
 SCORES = st.one_of(st.floats(0.0, 1.0, width=32), st.just(math.nan))
@@ -39,15 +49,14 @@ def decided(
     rows: list[Row], thresholds: Thresholds, mode: Mode = Mode.ENFORCE, holdout: float = 0.25
 ) -> Decisions:
     """Decisions on rows of (score, decodable, readable, held out)."""
-    return decide(
+    by_score = decide(
         np.array([row[0] for row in rows], np.float32),
         decodable=column(rows, 1),
         readable=column(rows, 2),
-        held_out=column(rows, 3),
         thresholds=thresholds,
-        mode=mode,
-        holdout=holdout,
     )
+    with_holdout = hold_out(by_score, column(rows, 3), holdout)
+    return leave_unenforced(with_holdout, np.full(len(rows), mode is Mode.ENFORCE))
 
 
 @given(ROWS, THRESHOLDS, st.sampled_from(Mode))
@@ -118,6 +127,33 @@ def test_rows_do_not_matter_to_each_other(rows: list[Row], thresholds: Threshold
         assert alone.reason[0] == together.reason[index]
         assert alone.route[0] == together.route[index]
         assert alone.verdict[0] == together.verdict[index]
+
+
+@given(ROWS, THRESHOLDS, st.data())
+def test_each_step_changes_only_its_rows(
+    rows: list[Row], thresholds: Thresholds, data: st.DataObject
+) -> None:
+    """A row may be novel only if it would be dropped, folded only if the gate forwards it for what
+    it says; what is not enforced is forwarded for certain; other rows stay as they are."""
+    flags = st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))
+    chosen, enforced = (np.array(data.draw(flags), np.bool_) for _ in range(2))
+    before = decided(rows, thresholds)
+    folded = chosen & can_be_folded(before)
+    after = leave_unenforced(
+        before.rerouted(folded, Route.FOLD, Reason.DUPLICATE, probability=0.0), enforced
+    )
+    for i, reason in enumerate(before.reason):
+        assert can_be_novel(before)[i] == (reason == Reason.BELOW_THRESHOLD)
+        assert can_be_folded(before)[i] == (reason in {Reason.IMPORTANT, Reason.AMBIGUOUS})
+        found = (after.route[i], after.reason[i], after.probability[i])
+        if before.route[i] != Route.DEAD_LETTER and not enforced[i]:
+            assert (found[0], found[2]) == (Route.FORWARD, 1.0)
+            assert found[1] not in {Reason.HOLDOUT, Reason.BELOW_THRESHOLD, Reason.DUPLICATE}
+        elif folded[i]:
+            assert found == (Route.FOLD, Reason.DUPLICATE, 0.0)
+        else:
+            assert found == (before.route[i], before.reason[i], before.probability[i])
+    assert (after.verdict == before.verdict).all()
 
 
 @pytest.mark.parametrize(

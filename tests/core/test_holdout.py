@@ -1,6 +1,7 @@
 """Holdout membership: a keyed hash, not a coin."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +101,17 @@ def test_share_is_within_binomial_bounds(share: float) -> None:
             np.arange(n, dtype=np.int64), topic="t", partition=partition, probability=share, key=KEY
         )
         assert abs(drawn.sum() - n * share) < 5 * math.sqrt(n * share * (1 - share))
+
+
+def test_shares_may_differ_by_record() -> None:
+    """An offset is drawn under its own share as it would be were that everybody's."""
+    offsets = np.arange(2_000)
+    shares = np.array([0.0, 0.3, 1.0, 0.7])[offsets % 4]
+    place: dict[str, Any] = {"topic": "t", "partition": 0, "key": b"k"}
+    mixed = held_out(offsets, probability=shares, **place)
+    for share in (0.0, 0.3, 1.0, 0.7):
+        alone = held_out(offsets, probability=share, **place)
+        assert (mixed == alone)[shares == share].all()
 
 
 def test_partitions_topics_and_keys_draw_apart() -> None:

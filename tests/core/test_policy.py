@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
+from stream_filter.core.policy import (
+    Fold,
+    Format,
+    Mode,
+    Novelty,
+    Policy,
+    Rule,
+    Thresholds,
+    TopicPolicy,
+)
 from stream_filter.core.template import parse_template
 
 BASE = TopicPolicy(
@@ -46,6 +55,13 @@ CHANGES: list[dict[str, Any]] = [
     {"mode": Mode.SHADOW},
     {"holdout": 0.02},
     {"forward_to": "llm.other"},
+    {"rules": (Rule(when="a == 1", then="drop"),)},
+    {"novelty": Novelty(forward_first=5)},
+    {"novelty": Novelty(forward_first=6)},
+    {"fold": Fold(window_ms=60_000, keep=3)},
+    {"fold": Fold(window_ms=61_000, keep=3)},
+    {"fold": Fold(window_ms=60_000, keep=4)},
+    {"ramp": 99.0},
 ]
 
 
@@ -53,6 +69,12 @@ CHANGES: list[dict[str, Any]] = [
 def test_every_field_changes_the_id(change: dict[str, Any]) -> None:
     """A policy that differs in one field has another id."""
     assert Policy(topics=(replace(BASE, **change),)).policy_id != Policy(topics=(BASE,)).policy_id
+
+
+def test_changes_differ_from_each_other() -> None:
+    """No two of these policies share an id."""
+    ids = [Policy(topics=(replace(BASE, **change),)).policy_id for change in CHANGES]
+    assert len(set(ids)) == len(ids)
 
 
 def test_every_field_is_tried() -> None:
@@ -158,3 +180,29 @@ def test_targets() -> None:
 def test_only_topic(topics: tuple[str, ...], only: str | None) -> None:
     """A topic needs no naming where the policy has just one, and that is no glob."""
     assert policy_of(*topics).only_topic == only
+
+
+def test_every_part_of_a_rule_changes_the_id() -> None:
+    """Rules count with their order, conditions, verdicts, names and holdouts."""
+    one, other = Rule(when="a == 1", then="drop"), Rule(when="b == 1", then="keep")
+    lists = [
+        (one, other),
+        (other, one),
+        (one,),
+        (replace(one, then="keep"),),
+        (replace(one, when="a == 2"),),
+        (replace(one, name="one"),),
+        (replace(one, holdout=0.0),),
+    ]
+    ids = {Policy(topics=(replace(BASE, rules=rules),)).policy_id for rules in lists}
+    assert len(ids) == len(lists)
+
+
+def test_rules_are_called_by_name_or_place() -> None:
+    """A rule without a name is called by its place in the list, from 1."""
+    rules = (
+        Rule(when="true", then="drop"),
+        Rule(when="true", then="keep", name="all"),
+        Rule(when="true", then="keep"),
+    )
+    assert replace(BASE, rules=rules).rule_labels == ("#1", "all", "#3")

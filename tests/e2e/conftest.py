@@ -68,6 +68,7 @@ class GateUnderTest:
                     f"bootstrap: {self.bootstrap}",
                     f"group: {self.prefix}",
                     f"ledger_topic: {self.topic('ledger')}",
+                    f"memory_topic: {self.topic('memory')}",
                     f"dead_letter_topic: {self.topic('dead')}",
                     f"model_dir: {self.model_dir}",
                     "key: test",

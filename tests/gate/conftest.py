@@ -12,7 +12,9 @@ from stream_filter.gate.batch import RecordBatch
 from stream_filter.gate.gate import Gate, GateConfig
 from stream_filter.gate.ports import Scorer
 from stream_filter.models.fixed_scorer import FixedScorer
+from stream_filter.rules.cel_rules import CelRules
 from stream_filter.store.arrow_block import ArrowLedgerCodec
+from stream_filter.store.msgpack_memory import MsgpackMemoryCodec
 
 SCORES = {"routine": 0.05, "odd": 0.5, "failure": 0.95}
 
@@ -68,8 +70,10 @@ def make_gate() -> Callable[..., Gate]:
                 cache_bytes=config.get("cache_bytes", 1 << 20),
             ),
             scorers={"fixed": scorer or FixedScorer(SCORES, default=0.5, model_id="fixed-1")},
+            make_rules=CelRules,
             make_reader=text_reader,
             codec=ArrowLedgerCodec(),
+            memory_codec=MsgpackMemoryCodec(),
             clock_ms=lambda: 1_764_000_001_000,
         )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.errors import ScorerError
-from stream_filter.core.policy import Mode, TopicPolicy
+from stream_filter.core.policy import Mode, Rule, TopicPolicy
 from stream_filter.core.position import event_id
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch
 from stream_filter.gate.gate import Gate, record_size
@@ -29,6 +29,13 @@ VALUES = st.sampled_from(
      b"{}", b"{", b"", None, b'{"m":"routine"}{"m":"failure"}', b"\xff", b'{"m":"\\ud800"}',
      b'{"m":"', b'"}', b" ", b'{"m":{}', b"}{}"]
 )  # fmt: skip
+
+
+RULED = (
+    Rule(when='m == "failure"', then="drop", name="known failure", holdout=0.0),
+    Rule(when='m.startsWith("ro") || key == "k"', then="keep"),
+    Rule(when='"noise" in headers', then="drop"),
+)
 
 
 class FailingScorer:
@@ -80,15 +87,17 @@ def test_batch_borders_do_not_matter(
     make_gate: MakeGate,
     batch_of: MakeBatch,
     record: MakeRecord,
+    rules: TopicPolicy,
     values: list[bytes | None],
     data: st.DataObject,
 ) -> None:
     """The same records get the same decisions and are sent alike, however they are batched."""
+    rules = replace(rules, rules=data.draw(st.sampled_from([(), RULED])))
     records = [record(offset=100 + 3 * i, value=value) for i, value in enumerate(values)]
     borders = sorted(data.draw(st.sets(st.integers(1, max(1, len(records) - 1)))))
     cuts = [0, *[b for b in borders if b < len(records)], len(records)]
-    whole = make_gate().process(batch_of(records), {})
-    gate = make_gate()
+    whole = make_gate(rules).process(batch_of(records), {})
+    gate = make_gate(rules)
     parts = [gate.process(batch_of(records[a:b]), {}) for a, b in pairwise(cuts)]
     assert decisions_by_offset(parts) == decisions_by_offset([whole])
     assert [e for part in parts for e in part.emissions] == list(whole.emissions)
@@ -317,3 +326,73 @@ def test_pattern_topics(make_gate: MakeGate, batch_of: MakeBatch, record: MakeRe
     batch = replace(batch_of([record(offset=1, value=b'{"m":"failure"}')]), topic="other.x")
     (emission,) = make_gate().process(batch, {}).emissions
     assert header(emission, "sf-source") == b"other.x/3/1"
+
+
+def test_rules_decide_before_scores(
+    make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord, rules: TopicPolicy
+) -> None:
+    """The first rule that holds decides, a record without one is left to its score, and what a
+    rule decides is named in ledger and header."""
+    noise = [("noise", b"")]
+    records = [
+        record(offset=0, value=b'{"m":"failure"}'),
+        record(offset=1, value=b'{"m":"routine"}'),
+        record(offset=2, value=b'{"m":"odd"}'),
+        record(offset=3, value=None, key=b"k"),
+        record(offset=4, value=b"{", headers=noise),
+        record(offset=5, value=b'{"m":"odd"}', headers=noise),
+        record(offset=6, value=b'{"m":"failure"}', key=b"k"),
+    ]
+    gate = make_gate(replace(rules, rules=RULED, holdout=0.0))
+    outcome = gate.process(batch_of(records), {})
+    found = [
+        (verdict, route, reason)
+        for _, _, verdict, route, reason, *_ in decisions_by_offset([outcome])
+    ]
+    dropped = (Verdict.DROP, Route.DISCARD, Reason.RULE)
+    kept = (Verdict.KEEP, Route.FORWARD, Reason.RULE)
+    by_score = (Verdict.ABSTAIN, Route.FORWARD, Reason.AMBIGUOUS)
+    dead = (Verdict.ABSTAIN, Route.DEAD_LETTER, Reason.UNDECODABLE)
+    assert found == [dropped, kept, by_score, kept, dead, dropped, dropped]
+    block = ArrowLedgerCodec().decode(outcome.block_bytes)
+    assert block.decisions.rule is not None
+    assert block.decisions.rule.tolist() == [0, 1, -1, 1, -1, 2, 0]
+    assert block.rule_labels == ("known failure", "#2", "#3")
+    assert [header(e, "sf-rule") for e in outcome.emissions] == [b"#2", None, b"#2", None]
+
+
+def test_texts_of_ruled_records_are_not_read(
+    make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord, rules: TopicPolicy
+) -> None:
+    """The model reads a text only where a record has it that no rule decides, and a record's
+    score does not depend on that."""
+    scorer = FailingScorer()
+    scorer.fails = False
+    gate = make_gate(replace(rules, rules=RULED), scorer=scorer)
+    values = [(b'{"m":"routine"}', None), (b'{"m":"odd"}', b"k"), (b'{"m":"odd"}', None)]
+    records = [record(offset=i, value=v, key=k) for i, (v, k) in enumerate(values)]
+    outcome = gate.process(batch_of(records), {})
+    assert scorer.asked == ["odd"]
+    scores = [score for _, score, *_ in decisions_by_offset([outcome])]
+    assert scores == [None, None, pytest.approx(0.05)]
+
+
+def test_rules_hold_without_a_model(
+    make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord, rules: TopicPolicy
+) -> None:
+    """Where the model fails, rules still decide; the others are degraded."""
+    gate = make_gate(replace(rules, rules=RULED), scorer=FailingScorer())
+    records = [record(offset=i, value=v) for i, v in enumerate([b'{"m":"failure"}', b'{"m":"x"}'])]
+    outcome = gate.process(batch_of(records), {})
+    reasons = [reason for *_, reason, _, _ in decisions_by_offset([outcome])]
+    assert reasons == [Reason.RULE, Reason.DEGRADED]
+
+
+def test_ruled_drops_are_forwarded_in_shadow_mode(
+    make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord, rules: TopicPolicy
+) -> None:
+    """In shadow mode a rule's drop is forwarded as `shadow`, and its verdict stays."""
+    gate = make_gate(replace(rules, rules=RULED, mode=Mode.SHADOW))
+    outcome = gate.process(batch_of([record(offset=0, value=b'{"m":"failure"}')]), {})
+    ((_, _, verdict, route, reason, *_),) = decisions_by_offset([outcome])
+    assert (verdict, route, reason) == (Verdict.DROP, Route.FORWARD, Reason.SHADOW)

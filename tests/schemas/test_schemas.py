@@ -1,5 +1,6 @@
 """The published schemas say what the code does."""
 
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -24,10 +26,15 @@ from stream_filter.app.schemas import documents, main
 from stream_filter.app.settings import load_settings
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.decision import Decisions, Reason, Route, Verdict
+from stream_filter.core.entry import Entry
 from stream_filter.core.errors import ConfigError
+from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.gate.fold_summary import parse_summary, summarize, summary_emission
 from stream_filter.gate.headers import Stamp
+from stream_filter.gate.partition_memory import PartitionMemory
 from stream_filter.store.arrow_block import ArrowLedgerCodec
+from stream_filter.store.msgpack_memory import MsgpackMemoryCodec
 
 REPO = Path(__file__).parents[2]
 SCHEMAS = documents()
@@ -35,8 +42,9 @@ GOOD_POLICY = """
 version: 1
 defaults: {model: triage-starter, raw: {drop_below: 0.2, keep_above: 0.8}, holdout: 0}
 topics:
-  a.logs: {text: "{level}", mode: enforce}
-  b.*: {format: text, model: {pack: other, id: 0123456789abcdef}, forward_to: b.analysis}
+  a.logs: {text: "{level}", mode: enforce, ramp: 10, novelty: {forward_first: 5}, fold: null}
+  b.*: {format: text, model: {pack: other, id: 0123456789abcdef}, forward_to: b.analysis,
+    fold: {window: 5m, keep: 3}, rules: [{when: 'line == ""', then: drop, name: blank, holdout: 0}]}
 """
 ALONE = {"text": "{m}", "model": "p", "raw": {"drop_below": 0.2, "keep_above": 0.8}}
 
@@ -100,6 +108,13 @@ def test_policy_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
         {"version": 1, "topics": {"a": {**ALONE, "holdout": "0.1"}}},
         {"version": 1, "topics": {"a": {**ALONE, "forward_to": "no spaces"}}},
         {"version": 1, "topics": {"a": {**ALONE, "model": {"pack": "p", "id": "short"}}}},
+        {"version": 1, "topics": {"a": {**ALONE, "novelty": {"forward_first": 0}}}},
+        {"version": 1, "topics": {"a": {**ALONE, "fold": {"window": "60", "keep": 3}}}},
+        {"version": 1, "topics": {"a": {**ALONE, "fold": {"window": "60s"}}}},
+        {"version": 1, "topics": {"a": {**ALONE, "ramp": 101}}},
+        {"version": 1, "topics": {"a": {**ALONE, "rules": [{"when": "true"}]}}},
+        {"version": 1, "topics": {"a": {**ALONE, "rules": [{"when": "true", "then": "hold"}]}}},
+        {"version": 1, "topics": {"a": {**ALONE, "rules": {"when": "true", "then": "keep"}}}},
         *({"version": 1, "topics": {"a": {**ALONE, key: 1}}} for key in LATER),
     ],
 )
@@ -220,6 +235,7 @@ class Case:
     verdict: Verdict
     score: float
     model_id: str
+    rule: int = -1
 
 
 def stamp(model_id: str) -> Stamp:
@@ -229,6 +245,7 @@ def stamp(model_id: str) -> Stamp:
         key=b"secret",
         policy_id="0123456789abcdef",
         model_id=model_id,
+        rule_labels=("health checks", "#2"),
     )
 
 
@@ -241,12 +258,15 @@ def stamp(model_id: str) -> Stamp:
         Case(Reason.HOLDOUT, Verdict.DROP, 1.25e-7, "0123456789abcdef"),
         Case(Reason.HOLDOUT, Verdict.DROP, 1e-30, "0123456789abcdef"),
         Case(Reason.DEGRADED, Verdict.ABSTAIN, math.nan, ""),
+        Case(Reason.RULE, Verdict.KEEP, math.nan, "0123456789abcdef", rule=1),
+        Case(Reason.HOLDOUT, Verdict.DROP, math.nan, "", rule=0),
     ],
 )
 def test_header_schema_takes_what_the_gate_writes(case: Case) -> None:
     """Headers of forwarded records fit the schema, and the schema knows each of them."""
-    headers = stamp(case.model_id).forwarded(42, case.reason, case.verdict, case.score)
+    headers = stamp(case.model_id).forwarded(42, case.reason, case.verdict, case.score, case.rule)
     instance = {name: (value or b"").decode() for name, value in headers}
+    assert instance.get("sf-rule") == {-1: None, 0: "health checks", 1: "#2"}[case.rule]
     assert is_valid("headers.schema.json", instance)
     assert set(instance) <= set(SCHEMAS["headers.schema.json"]["properties"])
     for name in SCHEMAS["headers.schema.json"]["required"]:
@@ -267,8 +287,47 @@ def test_dead_letter_schema_takes_what_the_gate_writes(omitted: bool) -> None:
     assert set(instance) <= set(SCHEMAS["dead-letter.schema.json"]["properties"])
 
 
-def test_block_schema_is_what_a_block_holds() -> None:
-    """Columns, metadata and labels of a real block are those published."""
+def test_fold_summary_schema_takes_what_the_gate_writes() -> None:
+    """A summary fits the schema, and nothing can be left out of it."""
+    window = FoldWindow(2**64 - 1, 0, 60_000, 60_000, 3, 12, 9, 7, 40, "disk <hex> is füll")
+    summary = summarize(window, ("a.logs", 3), "0123456789abcdef")
+    emission = summary_emission(summary, topic="llm.analysis", key=b"secret")
+    instance = json.loads(emission.value or b"")
+    assert parse_summary(emission.value or b"") == summary
+    assert is_valid("fold-summary.schema.json", instance)
+    for name in instance:
+        rest = {k: v for k, v in instance.items() if k != name}
+        assert not is_valid("fold-summary.schema.json", rest)
+        assert not is_valid("fold-summary.schema.json", {**instance, name: None})
+
+
+def test_memory_schema_takes_what_the_gate_writes() -> None:
+    """A saved memory fits the schema, and the schema knows every kind and all its numbers."""
+    memory = PartitionMemory("a.logs", 3, codec=MsgpackMemoryCodec())
+    memory.memory.apply(
+        {
+            part.kind: [Entry(1, 0, tuple(range(1, len(part.columns) + 1)), "text")]
+            for part in memory.memory.parts
+            if part.kind != "fold"
+        }
+        | {"fold": [Entry(1, 0, (9, 9, 0, 5, 3, 1, 4), "text")]}
+    )
+    memory.memory.clock.advance(np.array([7]))
+    ((_, value),) = memory.save(10)
+    instance = msgspec.msgpack.decode(value)
+    assert is_valid("memory.schema.json", instance)
+    kinds = SCHEMAS["memory.schema.json"]["properties"]["entries"]["properties"]
+    assert set(instance["entries"]) == set(kinds)
+    for part in memory.memory.parts:
+        assert ", ".join(part.columns) in kinds[part.kind]["description"]
+    assert not is_valid("memory.schema.json", {**instance, "memory_version": "2"})
+    assert not is_valid("memory.schema.json", {**instance, "entries": {"novelty": [[1, 0]]}})
+
+
+@pytest.mark.parametrize("rule", [None, np.array([0, -1], np.int16)])
+def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
+    """Columns, metadata and labels of a real block are those published; the column of rules is
+    in the blocks of topics that have rules."""
     header = BlockHeader(
         topic="a.logs",
         partition=3,
@@ -290,15 +349,21 @@ def test_block_schema_is_what_a_block_holds() -> None:
         route=np.array([Route.FORWARD, Route.DEAD_LETTER], np.uint8),
         reason=np.array([Reason.AMBIGUOUS, Reason.UNDECODABLE], np.uint8),
         probability=np.array([1, 0], np.float32),
+        rule=rule,
     )
     digests = np.array([7, 0], np.uint64)
     block = Block(
-        header=header, offsets=np.array([40, 42]), text_digests=digests, decisions=decisions
+        header=header,
+        offsets=np.array([40, 42]),
+        text_digests=digests,
+        decisions=decisions,
+        rule_labels=() if rule is None else ("#1",),
     )
     schema = pa.ipc.open_stream(ArrowLedgerCodec().encode(block)).schema
     published = SCHEMAS["ledger-block.json"]
-    assert [column["name"] for column in published["columns"]] == schema.names
-    assert [c["nullable"] for c in published["columns"]] == [f.nullable for f in schema]
+    columns = [c for c in published["columns"] if rule is not None or "optional" not in c]
+    assert [column["name"] for column in columns] == schema.names
+    assert [c["nullable"] for c in columns] == [f.nullable for f in schema]
     metadata = {name.decode(): value.decode() for name, value in schema.metadata.items()}
     assert {entry["name"] for entry in published["metadata"]} == set(metadata)
     for entry in published["metadata"]:

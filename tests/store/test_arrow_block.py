@@ -55,7 +55,9 @@ def plain(block: Block) -> dict[str, Any]:
     }
     score = [None if np.isnan(s) else float(s) for s in block.decisions.score]
     offsets, digests = block.offsets.tolist(), block.text_digests.tolist()
-    return {**asdict(block.header), **columns, "score": score, "at": offsets, "digests": digests}
+    rule = None if block.decisions.rule is None else block.decisions.rule.tolist()
+    columns |= {"score": score, "at": offsets, "digests": digests, "rule": rule}
+    return {**asdict(block.header), **columns, "rule_labels": block.rule_labels}
 
 
 @st.composite
@@ -70,6 +72,7 @@ def blocks(draw: st.DrawFn) -> Block:
     steps = column(st.integers(1, 2**31), np.int64)
     offsets = first - 1 + np.cumsum(steps)
     names = st.text(max_size=10)
+    labels = draw(st.lists(names, max_size=4, unique=True).map(tuple))
     header = BlockHeader(
         topic=draw(names),
         partition=draw(st.integers(0, 10_000)),
@@ -95,7 +98,9 @@ def blocks(draw: st.DrawFn) -> Block:
             route=column(st.sampled_from(Route), np.uint8),
             reason=column(st.sampled_from(Reason), np.uint8),
             probability=column(st.floats(0, 1, width=32), np.float32),
+            rule=column(st.integers(-1, len(labels) - 1), np.int16) if labels else None,
         ),
+        rule_labels=labels,
     )
 
 
@@ -111,6 +116,15 @@ def test_schema_is_golden() -> None:
     schema = pa.ipc.open_stream(CODEC.encode(SMALL)).schema
     written = schema.to_string(show_field_metadata=True, truncate_metadata=False) + "\n"
     assert written == (GOLDEN / "ledger_block.txt").read_text()
+
+
+def test_rules_are_one_more_column() -> None:
+    """A topic with rules has a column that names the deciding rule; other blocks have none."""
+    decisions = replace(SMALL.decisions, rule=np.array([1, -1, 0], np.int16))
+    data = CODEC.encode(replace(SMALL, decisions=decisions, rule_labels=("health", "#2")))
+    table = pa.ipc.open_stream(data).read_all()
+    assert table.schema.names == [*pa.ipc.open_stream(CODEC.encode(SMALL)).schema.names, "rule"]
+    assert table["rule"].to_pylist() == ["#2", None, "health"]
 
 
 def test_old_block_reads() -> None:
