@@ -21,6 +21,8 @@ class Cluster:
     """Globs that match no topic: no obstacle, topics may come."""
     targets: Mapping[str, int]
     missing_targets: tuple[str, ...]
+    control_topics: Mapping[str, int]
+    """Partition counts of the control plane's topics; 0 where one does not exist."""
     size_limits: dict[str, int]
     """Largest record, by target topic that exists."""
     source_limits: Mapping[str, int]
@@ -42,6 +44,7 @@ class Cluster:
                 f"target topic {topic!r} does not exist: run `stream-filter topics create`"
                 for topic in self.missing_targets
             ]
+            + _control_obstacles(self.control_topics)
         )
 
     def warnings(self) -> list[str]:
@@ -63,9 +66,44 @@ class Cluster:
 
 
 def target_topics(policy: Policy, settings: Settings) -> list[str]:
-    """The topics that the gate writes to."""
+    """The topics that records, blocks and memories are written to."""
     own = {settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic}
     return sorted(own | policy.targets)
+
+
+def control_topics(settings: Settings) -> list[str]:
+    """The control plane's topics, of one partition each; none without it."""
+    return [settings.policy_topic, settings.worker_topic] if settings.control else []
+
+
+def own_topics(settings: Settings) -> frozenset[str]:
+    """What no glob of a policy takes: topics that the gate writes to, whatever the policy."""
+    return frozenset(
+        {
+            *(settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic),
+            *(settings.policy_topic, settings.worker_topic),
+        }
+    )
+
+
+async def control_obstacles(settings: Settings) -> list[str]:
+    """Why the control plane cannot work on this cluster. Raises BrokerError or ConfigError."""
+    async with TopicAdmin(settings.connection()) as admin:
+        present = await admin.partitions()
+    return _control_obstacles({topic: present.get(topic, 0) for topic in control_topics(settings)})
+
+
+def _control_obstacles(counts: Mapping[str, int]) -> list[str]:
+    return [
+        f"control topic {topic!r} "
+        + (
+            f"has {count} partitions and needs 1: make it anew"
+            if count
+            else "does not exist: run `stream-filter topics create --control`"
+        )
+        for topic, count in counts.items()
+        if count != 1
+    ]
 
 
 async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
@@ -73,12 +111,13 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
     async with TopicAdmin(settings.connection()) as admin:
         present = await admin.partitions()
         targets = target_topics(policy, settings)
+        own = {*targets, *own_topics(settings)}
         named = [rules.topic for rules in policy.topics if not rules.is_pattern]
         internal = {topic for topic in present if topic.startswith("__")}
         sources = {
             topic: count
             for topic, count in present.items()
-            if policy.for_topic(topic) and topic not in internal | set(targets)
+            if policy.for_topic(topic) and topic not in internal | own
         }
         existing_targets = [topic for topic in targets if topic in present]
         limits = await admin.max_message_bytes(existing_targets)
@@ -88,7 +127,7 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
     return Cluster(
         sources=sources,
         missing_sources=tuple(topic for topic in named if topic not in present),
-        own_sources=tuple(topic for topic in named if topic in targets),
+        own_sources=tuple(topic for topic in named if topic in own),
         unmatched=tuple(
             rules.topic
             for rules in policy.topics
@@ -96,6 +135,7 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         ),
         targets={topic: present[topic] for topic in existing_targets},
         missing_targets=tuple(topic for topic in targets if topic not in present),
+        control_topics={topic: present.get(topic, 0) for topic in control_topics(settings)},
         size_limits=limits,
         source_limits=source_limits,
         uncompacted=tuple(uncompacted),

@@ -271,10 +271,14 @@ class PolicyModel(_Closed):
 
 def load_policy(path: Path) -> Policy:
     """Read, validate, freeze. Raises ConfigError with a line for each problem."""
-    document = read_yaml(path)
+    return freeze_policy(read_yaml(path))
+
+
+def freeze_policy(document: YamlDocument) -> Policy:
+    """Validate and freeze what was read. Raises ConfigError with a line for each problem."""
     _refuse_later(document)
     try:
-        parsed = PolicyModel.model_validate(_with_defaults(document.values))
+        parsed = PolicyModel.model_validate(with_defaults(document.values))
     except ValidationError as error:
         raise explain(error, document, PolicyModel) from error
     policy = Policy(topics=tuple(_freeze(name, rules) for name, rules in parsed.topics.items()))
@@ -313,7 +317,8 @@ def _refuse_later(document: YamlDocument) -> None:
         raise ConfigError(*problems)
 
 
-def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """The same policy, with the defaults written into each topic that takes them."""
     defaults, topics = values.get("defaults"), values.get("topics")
     if not isinstance(defaults, dict) or not isinstance(topics, dict):
         return values

@@ -22,6 +22,7 @@ from stream_filter.app.settings import Settings
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
 from stream_filter.gate import headers as sf
+from stream_filter.kafka.order_record import OrderModel, ReportModel
 from stream_filter.models.manifest import Manifest
 from stream_filter.store.arrow_block import LEDGER_SCHEMA, RULE_FIELD
 
@@ -98,6 +99,8 @@ def documents() -> dict[str, dict[str, Any]]:
         "fold-summary.schema.json": fold_summary_schema(),
         "memory.schema.json": memory_schema(),
         "ledger-block.json": _ledger_block(),
+        "order.schema.json": _of_model(OrderModel, "stream-filter order"),
+        "report.schema.json": _of_model(ReportModel, "stream-filter worker report"),
     }
 
 

@@ -124,6 +124,17 @@ class Settings(BaseSettings):
         default="stream-filter.dead-letters",
         description="Takes what cannot be decoded or is too large to forward.",
     )
+    control: bool = Field(
+        default=False,
+        description="Policies are pushed to running workers; the policy file is the first one.",
+    )
+    policy_topic: str = Field(
+        default="stream-filter.policies", description="With control: takes every order given."
+    )
+    worker_topic: str = Field(
+        default="stream-filter.workers",
+        description="With control: takes what the workers say they have in force.",
+    )
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = Field(
         default=None, description="Of the record batches that the gate writes."
     )

@@ -4,10 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from stream_filter.app.cluster import inspect_cluster, target_topics
+from stream_filter.app.cluster import control_topics, inspect_cluster, target_topics
 from stream_filter.app.settings import Settings
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.core.policy import Policy
+from stream_filter.kafka.order_log import ORDER_TOPIC_CONFIGS
+from stream_filter.kafka.report_board import REPORT_TOPIC_CONFIGS
 from stream_filter.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin
 
 _HEADER_ROOM_BYTES = 64 << 10
@@ -39,8 +41,9 @@ async def create_topics(
     ledger_days: int = 30,
     with_sources: bool = False,
 ) -> list[PreparedTopic]:
-    """Create the analysis, ledger, memory and dead-letter topics that are missing, and the
-    sources if asked for. New ones take records as large as the sources do, and the gate's headers.
+    """Create the analysis, ledger, memory and dead-letter topics that are missing, the control
+    plane's where the settings have one, and the sources if asked for. New ones take records as
+    large as the sources do, and the gate's headers.
 
     `partitions` None: as many as the largest source. Raises BrokerError or ConfigError.
     """
@@ -61,15 +64,23 @@ async def create_topics(
     wanted[settings.ledger_topic]["retention.ms"] = str(ledger_days * _DAY_MS)
     wanted[settings.memory_topic] |= _COMPACTED
     wanted |= {topic: {} for topic in cluster.missing_sources}
+    counts = dict.fromkeys(wanted, count)
+    if settings.control:
+        wanted[settings.policy_topic] = dict(ORDER_TOPIC_CONFIGS)
+        wanted[settings.worker_topic] = dict(REPORT_TOPIC_CONFIGS)
+        counts |= dict.fromkeys(control_topics(settings), 1)
+    there = {**cluster.targets, **cluster.control_topics}
     prepared = []
     async with TopicAdmin(settings.connection()) as admin:
         for topic, configs in wanted.items():
-            existing = cluster.targets.get(topic)
-            created = existing is None and await admin.create(
-                topic, partitions=count, replication=replication_factor, configs=configs
+            existing = there.get(topic)
+            created = not existing and await admin.create(
+                topic, partitions=counts[topic], replication=replication_factor, configs=configs
             )
             prepared.append(
-                PreparedTopic(topic=topic, partitions=existing or count, was_created=created)
+                PreparedTopic(
+                    topic=topic, partitions=existing or counts[topic], was_created=created
+                )
             )
         await _all_seen(admin, set(wanted))
     return prepared

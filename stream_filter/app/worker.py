@@ -6,25 +6,37 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
 
 import structlog
 
 from stream_filter import __version__
-from stream_filter.app.cluster import Cluster, inspect_cluster
+from stream_filter.app.cluster import control_obstacles, own_topics
+from stream_filter.app.first_policy import (
+    FirstPolicy,
+    keep_seeded,
+    policy_of_file,
+    policy_of_orders,
+)
 from stream_filter.app.gate_assembly import assemble_gate
+from stream_filter.app.order_book import OrderBook
+from stream_filter.app.packs_in_use import PacksInUse
+from stream_filter.app.policy_documents import PolicyDocument
+from stream_filter.app.policy_switch import PolicySwitch, Standing, examine
+from stream_filter.app.reporter import Reporter
 from stream_filter.app.settings import Settings
 from stream_filter.control.faust_worker import Page, faust_app
 from stream_filter.core.dead_letters import DeadLetterLimit
-from stream_filter.core.errors import BrokerError, ConfigError, ScorerError
+from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.core.policy import Policy
 from stream_filter.kafka.data_plane import DataPlane, PlaneConfig
 from stream_filter.kafka.delivery import Delivery, choose_delivery
+from stream_filter.kafka.order_log import KafkaOrderLog
 from stream_filter.kafka.partition_loop import LoopConfig
+from stream_filter.kafka.report_board import KafkaReportBoard
 from stream_filter.kafka.unit_of_work import AccountTopics
-from stream_filter.models.standby_scorer import StandbyScorer
 from stream_filter.telemetry.metrics import Metrics
 from stream_filter.telemetry.observer import TelemetryObserver
 from stream_filter.web.pages import status_page
@@ -34,77 +46,39 @@ _INSPECT_PACKS_S = 2.0
 _CLOSING_S = 15.0
 """To close clients after what is in hand was finished or voided."""
 
+Answer = TypeVar("Answer")
 
-async def run_worker(policy: Policy, settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises StreamFilterError: why it could not start or go on."""
+
+async def run_worker(file: PolicyDocument | None, settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises StreamFilterError: why it could not start or go on.
+
+    `file`: the policy; with `settings.control` only the first one, and None waits for a push.
+    """
     stop_asked = _stop_signal(settings.stop_timeout_s + _CLOSING_S)
-    connection = settings.connection()
-    cluster = await _await_cluster(policy, settings, stop_asked)
-    if cluster is None:
-        return
-    problems = cluster.obstacles()
-    if problems:
-        raise ConfigError(*problems)
-    delivery, why = await choose_delivery(settings.delivery, connection, settings.group)
-
     metrics = Metrics()
-    observer = TelemetryObserver(metrics)
-    scorers = _scorers(policy, settings, observer)
-    gate = assemble_gate(
-        policy,
-        settings,
-        scorers=scorers,
-        delivery=delivery.value,
-        clock_ms=lambda: int(time.time() * 1000),
-    )
-    plane = DataPlane(
-        plane_config(policy, settings, delivery),
-        connection=connection,
-        gate=gate,
-        size_limits=cluster.size_limits,
-        observer=observer,
-    )
-    metrics.info.labels(__version__, policy.policy_id, delivery.value, settings.worker).set(1)
-    is_running = True
-
-    def health() -> Page:
-        facts = {"version": __version__, "worker": settings.worker, "error": observer.last_error}
-        return _page({"data_plane": is_running}, facts)
-
-    def readiness() -> Page:
-        checks = {
-            "partitions_assigned": observer.is_settled,
-            "packs_loaded": all(scorer.is_ready for scorer in scorers.values()),
-            "policy_in_force": True,
-        }
-        return _page(checks, {"partitions": observer.owned, "policy_id": policy.policy_id})
-
+    worker = Worker(file, settings, metrics)
     app, ended = faust_app(
         app_id=f"{settings.group}-control",
         bootstrap=settings.bootstrap,
         web_host=settings.web.host,
         web_port=settings.web.port,
         pages={
-            "/healthz": health,
-            "/readyz": readiness,
+            "/healthz": worker.health,
+            "/readyz": worker.readiness,
             "/metrics": lambda: Page(
                 status=200, content_type="text/plain; version=0.0.4", body=metrics.expose()
             ),
         },
-        run=plane.run,
-        stop=plane.stop,
+        run=worker.run,
+        stop=worker.stop,
     )
-    _announce(policy, settings, delivery, why)
     _relax_garbage_collection()
-    inspecting = asyncio.create_task(_inspect_packs(scorers))
     try:
         await _start(app, settings)
         stopping: asyncio.Future[Any] = asyncio.ensure_future(stop_asked.wait())
         waiting: list[asyncio.Future[Any]] = [ended, stopping]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        is_running = False
-        inspecting.cancel()
         _log.info("worker.stopping", within_s=settings.stop_timeout_s)
         await app.stop()
         _log.info("worker.stopped")
@@ -112,14 +86,203 @@ async def run_worker(policy: Policy, settings: Settings) -> None:
         ended.result()
 
 
+class Worker:
+    """From the first policy to the stop."""
+
+    def __init__(self, file: PolicyDocument | None, settings: Settings, metrics: Metrics) -> None:
+        self._file = file
+        self._settings = settings
+        self._metrics = metrics
+        self._observer = TelemetryObserver(metrics)
+        self._packs = PacksInUse(settings, self._observer)
+        self._book = OrderBook(self._observer)
+        self._standing: Standing | None = None
+        self._delivery: Delivery | None = None
+        self._plane: DataPlane | None = None
+        self._stop_asked = asyncio.Event()
+        self._error: BaseException | None = None
+
+    def stop(self) -> None:
+        """Finish what is decided, commit, leave the group; `run` then returns."""
+        self._stop_asked.set()
+        if self._plane is not None:
+            self._plane.stop()
+
+    async def run(self) -> None:
+        """Until `stop`. Raises StreamFilterError where going on cannot help."""
+        settings = self._settings
+        async with AsyncExitStack() as closing:
+            reporter: Reporter | None = None
+            if settings.control:
+                reporter = await self._open_control(closing)
+            first = await self._first_policy()
+            if first is None:
+                return
+            connection = settings.connection()
+            self._delivery, why = await choose_delivery(
+                settings.delivery, connection, settings.group
+            )
+            policy = first.policy.document.policy
+            gate = assemble_gate(
+                policy,
+                settings,
+                scorers=first.policy.scorers,
+                delivery=self._delivery.value,
+                clock_ms=lambda: int(time.time() * 1000),
+            )
+            gate.begin(paused=first.standing.paused, is_known=first.standing.is_known)
+            self._plane = DataPlane(
+                plane_config(policy, settings, self._delivery),
+                connection=connection,
+                gate=gate,
+                size_limits=first.policy.size_limits,
+                observer=self._observer,
+            )
+            self._tell(first.standing, reporter)
+            _announce(policy, settings, self._delivery, why)
+            self._spawn(self._inspect_packs(), closing)
+            if settings.control:
+
+                def changed(standing: Standing) -> None:
+                    self._packs.keep_only(gate.in_force.policy)
+                    self._tell(standing, reporter)
+
+                switch = PolicySwitch(
+                    self._book,
+                    examine=lambda record: examine(
+                        record, settings, self._packs, packs_must_be_there=True
+                    ),
+                    gate=gate,
+                    plane=self._plane,
+                    watcher=self._observer,
+                    begins=first.standing,
+                    text=first.policy.document.text,
+                    changed=changed,
+                )
+                self._spawn(switch.run(), closing)
+            if not self._stop_asked.is_set():
+                await self._plane.run()
+        if self._error is not None:
+            raise self._error
+
+    async def _open_control(self, closing: AsyncExitStack) -> Reporter:
+        settings = self._settings
+        connection, group = settings.connection(), settings.group
+        orders = KafkaOrderLog(connection, topic=settings.policy_topic, group=group)
+        board = KafkaReportBoard(connection, topic=settings.worker_topic, group=group)
+        closing.push_async_callback(board.close)
+        reporter = Reporter(
+            board, group=settings.group, worker=settings.worker, watcher=self._observer
+        )
+        closing.push_async_callback(reporter.leave)
+        self._spawn(reporter.run(), closing)
+        self._spawn(orders.follow(self._book), closing)
+        seeding = keep_seeded(self._book, orders, self._file, settings, self._observer)
+        self._spawn(seeding, closing)
+        return reporter
+
+    async def _first_policy(self) -> FirstPolicy | None:
+        """None if told to stop."""
+        settings, file = self._settings, self._file
+        if not settings.control:
+            assert file is not None, "the command line asks for one"
+            return await self._patiently(lambda: policy_of_file(file, settings, self._packs))
+        problems = await self._patiently(lambda: control_obstacles(settings))
+        if problems is None:
+            return None
+        if problems:
+            raise ConfigError(*problems)
+        return await self._patiently(
+            lambda: policy_of_orders(self._book, file, settings, self._packs, self._observer)
+        )
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        """The answer; waits for a broker that is not there yet. None if told to stop."""
+        deadline = time.monotonic() + self._settings.startup_timeout_s
+        while not self._stop_asked.is_set():
+            asking = asyncio.ensure_future(ask())
+            stopping = asyncio.ensure_future(self._stop_asked.wait())
+            try:
+                await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if asking.done():
+                    return asking.result()
+            except BrokerError as error:
+                if not error.retriable or time.monotonic() > deadline:
+                    raise
+                bootstrap = self._settings.bootstrap
+                _log.warning("broker.unreachable", bootstrap=bootstrap, error=str(error))
+                await asyncio.sleep(1.0)
+            finally:
+                asking.cancel()
+                stopping.cancel()
+        return None
+
+    def _tell(self, standing: Standing, reporter: Reporter | None) -> None:
+        assert self._delivery is not None, "chosen before anything is in force"
+        self._standing = standing
+        self._metrics.info.clear()
+        self._metrics.info.labels(
+            __version__, standing.policy_id, self._delivery.value, self._settings.worker
+        ).set(1)
+        self._metrics.policy_sequence.set(standing.sequence)
+        self._metrics.policy_refused.set(bool(standing.refused_sequence))
+        self._metrics.paused_entries.set(len(standing.paused))
+        if reporter is not None:
+            reporter.tell(standing)
+
+    async def _inspect_packs(self) -> None:
+        while True:
+            await asyncio.sleep(_INSPECT_PACKS_S)
+            await asyncio.to_thread(self._packs.inspect)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], closing: AsyncExitStack) -> None:
+        """Run beside the data plane until `closing`. An error ends the worker."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._beside_ended)
+
+        async def cancel() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        closing.push_async_callback(cancel)
+
+    def _beside_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._error = error
+            self.stop()
+
+    def health(self) -> Page:
+        facts = {
+            "version": __version__,
+            "worker": self._settings.worker,
+            "error": self._observer.last_error,
+        }
+        return _page({"data_plane": not self._stop_asked.is_set()}, facts)
+
+    def readiness(self) -> Page:
+        standing = self._standing
+        checks = {
+            "partitions_assigned": self._observer.is_settled,
+            "packs_loaded": standing is not None and self._packs.are_ready,
+            "policy_in_force": standing is not None and standing.is_known,
+        }
+        facts: dict[str, object] = {"partitions": self._observer.owned}
+        if standing is not None:
+            facts |= {
+                "policy_id": standing.policy_id,
+                "policy_sequence": standing.sequence,
+                "paused": list(standing.paused),
+            }
+            if standing.refused_sequence:
+                facts["refused"] = standing.refused_because
+        return _page(checks, facts)
+
+
 def plane_config(policy: Policy, settings: Settings, delivery: Delivery) -> PlaneConfig:
     """The data plane's part of the settings."""
     return PlaneConfig(
-        subscription=policy.subscription(
-            except_topics=frozenset(
-                {settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic}
-            )
-        ),
+        subscription=policy.subscription(except_topics=own_topics(settings)),
+        own_topics=own_topics(settings),
         group=settings.group,
         group_instance_id=settings.group_instance_id,
         delivery=delivery,
@@ -154,46 +317,6 @@ def _relax_garbage_collection() -> None:
     gc.set_threshold(200_000, 20, 100)
 
 
-def _scorers(
-    policy: Policy, settings: Settings, observer: TelemetryObserver
-) -> dict[str, StandbyScorer]:
-    scorers = {
-        rules.model: StandbyScorer(
-            Path(settings.model_dir, rules.model),
-            expected_id=rules.model_id,
-            threads=settings.model_threads,
-            watcher=observer,
-            clock_s=time.monotonic,
-        )
-        for rules in policy.topics
-    }
-    for scorer in scorers.values():
-        try:
-            scorer.load()
-        except ScorerError:
-            pass  # told to the observer; the gate forwards everything until it loads
-    return scorers
-
-
-async def _await_cluster(
-    policy: Policy, settings: Settings, stop_asked: asyncio.Event
-) -> Cluster | None:
-    """The cluster's state; waits for a broker that is not there yet. None if told to stop."""
-    deadline = time.monotonic() + settings.startup_timeout_s
-    while True:
-        try:
-            return await inspect_cluster(policy, settings)
-        except BrokerError as error:
-            if not error.retriable or time.monotonic() > deadline:
-                raise
-            _log.warning("broker.unreachable", bootstrap=settings.bootstrap, error=str(error))
-        try:
-            await asyncio.wait_for(stop_asked.wait(), 1.0)
-            return None
-        except asyncio.TimeoutError:
-            continue
-
-
 async def _start(app: Any, settings: Settings) -> None:
     try:
         await app.start()
@@ -202,13 +325,6 @@ async def _start(app: Any, settings: Settings) -> None:
             f"settings: web: cannot listen on {settings.web.host}:{settings.web.port}: "
             f"{error.strerror}; set web.port or --web-port"
         ) from error
-
-
-async def _inspect_packs(scorers: dict[str, StandbyScorer]) -> None:
-    while True:
-        await asyncio.sleep(_INSPECT_PACKS_S)
-        for scorer in scorers.values():
-            await asyncio.to_thread(scorer.inspect)
 
 
 def _stop_signal(within_s: float) -> asyncio.Event:

@@ -42,13 +42,18 @@ def read_yaml(path: Path) -> YamlDocument:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}: check the path") from error
+    return parse_yaml(str(path), data)
+
+
+def parse_yaml(path: str, data: bytes) -> YamlDocument:
+    """The same of what was read elsewhere; `path` names it in what is raised."""
     if len(data) > _LIMIT_BYTES:
         raise ConfigError(f"{path}: {len(data)} bytes: more than {_LIMIT_BYTES} is no such file")
     loader: Any = None
     try:
         loader = yaml.SafeLoader(data.decode("utf-8-sig"))
         node = loader.get_single_node()
-        reader = _Reader(str(path), loader)
+        reader = _Reader(path, loader)
         values = reader.read(node, ()) if node is not None else {}
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from error
@@ -59,7 +64,7 @@ def read_yaml(path: Path) -> YamlDocument:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}:1: expected keys and values at the top level")
-    return YamlDocument(str(path), values, reader.lines)
+    return YamlDocument(path, values, reader.lines)
 
 
 class _Reader:

@@ -9,6 +9,7 @@ from stream_filter.cli.cases import run_case_file
 from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.ledger import ledger
+from stream_filter.cli.policy import policy
 from stream_filter.cli.run import run
 from stream_filter.cli.tap import tap
 from stream_filter.cli.topics import topics
@@ -31,6 +32,7 @@ def main() -> None:
     Try it on events:     stream-filter try policy.yaml events.jsonl
     Create its topics:    stream-filter topics create --policy policy.yaml
     Run a worker:         stream-filter run --policy policy.yaml
+    Change its policy:    stream-filter policy push policy.yaml
     Watch decisions:      stream-filter tap TOPIC
     Prove nothing lost:   stream-filter ledger verify --topic TOPIC
 
@@ -41,5 +43,5 @@ def main() -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 
-for command in (run, check, run_case_file, try_policy, topics, tap, ledger, demo):
+for command in (run, check, run_case_file, try_policy, topics, policy, tap, ledger, demo):
     main.add_command(command)

@@ -53,6 +53,14 @@ def model_dir_option(command: Command) -> Command:
     )(command)
 
 
+def control_option(command: Command) -> Command:
+    return click.option(
+        "--control/--no-control",
+        default=None,
+        help="Policies are pushed while workers run (`stream-filter policy`).  [no]",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(
         command

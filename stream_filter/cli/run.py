@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from stream_filter.app.policy_file import load_policy
+from stream_filter.app.policy_documents import load_document
 from stream_filter.app.settings import Settings
 from stream_filter.app.worker import run_worker
 from stream_filter.cli.options import (
     connection_options,
+    control_option,
     model_dir_option,
-    policy_option,
     settings_of,
 )
 from stream_filter.cli.output import runs
@@ -19,7 +19,15 @@ from stream_filter.telemetry.logs import configure_logs
 
 
 @click.command()
-@policy_option
+@click.option(
+    "--policy",
+    "policy_path",
+    type=click.Path(path_type=Path),
+    envvar="STREAM_FILTER_POLICY",
+    show_envvar=True,
+    help="The policy file; with --control only the first one, and it can be left out.",
+)
+@control_option
 @connection_options
 @click.option(
     "--delivery",
@@ -30,7 +38,8 @@ from stream_filter.telemetry.logs import configure_logs
 @click.option("--web-port", type=int, help="/healthz, /readyz, /metrics.  [6066]")
 @runs
 async def run(
-    policy_path: Path,
+    policy_path: Path | None,
+    control: bool | None,
     settings_path: Path | None,
     bootstrap: str | None,
     group: str | None,
@@ -45,16 +54,26 @@ async def run(
 
     \b
     stream-filter run --policy policy.yaml --bootstrap kafka:9092
+    stream-filter run --control --bootstrap kafka:9092
     """
     settings = settings_of(
-        settings_path, bootstrap=bootstrap, group=group, delivery=delivery, model_dir=model_dir
+        settings_path,
+        bootstrap=bootstrap,
+        group=group,
+        delivery=delivery,
+        model_dir=model_dir,
+        control=control,
     )
+    if policy_path is None and not settings.control:
+        raise click.UsageError(
+            "no policy: give --policy FILE, or --control to take what `policy push` gave"
+        )
     if web_port is not None:
         settings = settings.model_copy(
             update={"web": settings.web.model_copy(update={"port": web_port})}
         )
     start_logs(settings)
-    await run_worker(load_policy(policy_path), settings)
+    await run_worker(load_document(policy_path) if policy_path else None, settings)
 
 
 def start_logs(settings: Settings) -> None:

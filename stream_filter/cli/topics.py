@@ -6,7 +6,13 @@ import click
 
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.topics import create_topics
-from stream_filter.cli.options import connection_options, json_option, policy_option, settings_of
+from stream_filter.cli.options import (
+    connection_options,
+    control_option,
+    json_option,
+    policy_option,
+    settings_of,
+)
 from stream_filter.cli.output import print_json, print_table, runs
 
 
@@ -41,6 +47,7 @@ def topics() -> None:
     show_default=True,
     help="How long the ledger is kept.",
 )
+@control_option
 @click.option("--with-sources", is_flag=True, help="Also create source topics that are missing.")
 @json_option
 @runs
@@ -52,10 +59,12 @@ async def create(
     partitions: int | None,
     replication_factor: int,
     ledger_days: int,
+    control: bool | None,
     with_sources: bool,
     as_json: bool,
 ) -> None:
-    """Create the analysis, ledger, memory and dead-letter topics that are missing.
+    """Create the analysis, ledger, memory and dead-letter topics that are missing, and with
+    --control those of the control plane.
 
     Topics that exist are left as they are. New ones take records as large as the sources do,
     and the headers that the gate adds.
@@ -63,7 +72,7 @@ async def create(
     \b
     stream-filter topics create --policy policy.yaml --replication-factor 3
     """
-    settings = settings_of(settings_path, bootstrap=bootstrap, group=group)
+    settings = settings_of(settings_path, bootstrap=bootstrap, group=group, control=control)
     policy = load_policy(policy_path)
     prepared = await create_topics(
         policy,

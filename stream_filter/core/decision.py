@@ -55,6 +55,7 @@ class Reason(_Coded):
     UNDECODABLE = 10
     UNREADABLE = 11
     TOO_LARGE = 12
+    PAUSED = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,3 +167,14 @@ def leave_unenforced(decisions: Decisions, enforced: NDArray[np.bool_]) -> Decis
     certain = (decisions.route == Route.FORWARD) & (decisions.reason != Reason.HOLDOUT)
     spared = ~enforced & ~certain & (decisions.route != Route.DEAD_LETTER)
     return decisions.rerouted(spared, Route.FORWARD, Reason.SHADOW, probability=1.0)
+
+
+def forward_all(rows: int, reason: Reason) -> Decisions:
+    """Every record of a batch forwarded unread: its topic is paused, or no policy is known."""
+    return Decisions(
+        score=np.full(rows, np.nan, np.float32),
+        verdict=np.full(rows, Verdict.ABSTAIN, np.uint8),
+        route=np.full(rows, Route.FORWARD, np.uint8),
+        reason=np.full(rows, reason, np.uint8),
+        probability=np.ones(rows, np.float32),
+    )

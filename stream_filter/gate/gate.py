@@ -1,7 +1,7 @@
 """The gate: decides a batch of records and says what is to be sent."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from operator import attrgetter
 from time import perf_counter
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Decisions, Reason, Route
+from stream_filter.core.decision import Decisions, Reason, Route, forward_all
 from stream_filter.core.errors import ScorerError
 from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
@@ -20,6 +20,7 @@ from stream_filter.core.policy import Policy, TopicPolicy
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
 from stream_filter.gate.fold_summary import summarize, summary_emission
 from stream_filter.gate.headers import Stamp
+from stream_filter.gate.in_force import InForce, Switch
 from stream_filter.gate.partition_memory import PartitionMemory, recall
 from stream_filter.gate.ports import (
     FieldRead,
@@ -35,6 +36,7 @@ from stream_filter.gate.routing import Scored, route_batch
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 
 _Scalar = TypeVar("_Scalar", np.float32, np.uint64)
+_UNKNOWN = "no policy is known: the policy topic could not be read yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class GateConfig:
     """What the gate is told once, when it is built."""
 
     policy: Policy
+    """The first one; `switch` puts another in force."""
     key: bytes
     """Secret of the gate, shared by its workers: draws the holdout and makes the `sf-id`s."""
     worker: str
@@ -70,19 +73,66 @@ class Gate:
     ) -> None:
         """`scorers` holds one for every pack that the policy names, by the pack's name."""
         self._config = config
-        self._policy_id = config.policy.policy_id
+        self._make_reader = make_reader
         self._codec = codec
         self._memory_codec = memory_codec
         self._clock_ms = clock_ms
-        share = config.cache_bytes // max(1, len(scorers))
-        self._caches = {
-            name: ScoreCache(scorer, size_bytes=share) for name, scorer in scorers.items()
-        }
-        self._rules = {p.topic: make_rules(p) for p in config.policy.topics if p.rules}
-        self._readers = {
-            p.topic: make_reader(p, self._rules[p.topic].reads if p.rules else ())
-            for p in config.policy.topics
-        }
+        self._make_rules = make_rules
+        self._switch = Switch(self._built(config.policy, scorers, {}))
+
+    def prepare(
+        self, policy: Policy, scorers: Mapping[str, Scorer], *, paused: tuple[str, ...] = ()
+    ) -> InForce:
+        """What `switch` takes, built beforehand: this may take a while. Scores that are
+        remembered for a scorer that stays are kept."""
+        built = self._built(policy, scorers, self._switch.current.caches)
+        return replace(built, paused=paused)
+
+    def switch(self, following: InForce) -> None:
+        """Batches that begin from now on are decided by this; those in hand by what they began
+        with."""
+        self._switch.change(following)
+
+    def begin(self, *, paused: tuple[str, ...], is_known: bool) -> None:
+        """Before the first batch: what is paused, and whether the policy is known to hold."""
+        first = self._switch.current
+        self._switch.change(replace(first, paused=paused, is_known=is_known))
+
+    @property
+    def in_force(self) -> InForce:
+        return self._switch.current
+
+    @property
+    def is_settled(self) -> bool:
+        """No batch is being decided by what was in force before."""
+        return self._switch.is_settled
+
+    def _built(
+        self,
+        policy: Policy,
+        scorers: Mapping[str, Scorer],
+        caches: Mapping[str, ScoreCache],
+    ) -> InForce:
+        rules = {p.topic: self._make_rules(p) for p in policy.topics if p.rules}
+        share = self._config.cache_bytes // max(1, len(scorers))
+        kept = {name: cache for name, cache in caches.items() if cache.size_bytes == share}
+        return InForce(
+            policy=policy,
+            policy_id=policy.policy_id,
+            paused=(),
+            is_known=True,
+            caches={
+                name: kept[name]
+                if name in kept and kept[name].scorer is scorer
+                else ScoreCache(scorer, size_bytes=share)
+                for name, scorer in scorers.items()
+            },
+            rules=rules,
+            readers={
+                p.topic: self._make_reader(p, rules[p.topic].reads if p.rules else ())
+                for p in policy.topics
+            },
+        )
 
     def recall(
         self, topic: str, partition: int, saved: Mapping[bytes, bytes], *, up_to: int
@@ -108,25 +158,40 @@ class Gate:
         alone, as if it were the first.
         """
         memory = memory or PartitionMemory(batch.topic, batch.partition, codec=self._memory_codec)
+        with self._switch.hold() as force:
+            return self._process(force, batch, size_limits, memory)
+
+    def _process(
+        self,
+        force: InForce,
+        batch: RecordBatch,
+        size_limits: Mapping[str, int],
+        memory: PartitionMemory,
+    ) -> Outcome:
         started = perf_counter()
-        rules = self._config.policy.for_topic(batch.topic)
+        rules = force.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
-        texts = self._readers[rules.topic].read(list(map(attrgetter("value"), batch.records)))
+        unread_because = force.forwards_all(batch.topic)
         rule: NDArray[np.int16] | None = None
-        if rules.rules:
-            rule = self._rules[rules.topic].first_match(batch.records, texts.columns)
+        if unread_because is not None:
+            texts = _unread(len(batch.records))
+        else:
+            values = list(map(attrgetter("value"), batch.records))
+            texts = force.readers[rules.topic].read(values)
+            if rules.rules:
+                rule = force.rules[rules.topic].first_match(batch.records, texts.columns)
         was_read = perf_counter()
 
-        cache = self._caches[rules.model]
+        cache = force.caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
         by_text, texts_read, failure = _score(cache, texts, digests, rule)
         # A pack that was away may have been loaded to score this batch.
-        model_id = model_id or cache.model_id
+        model_id = "" if unread_because is not None else model_id or cache.model_id
         scored = perf_counter()
 
         timestamps = np.fromiter(map(attrgetter("timestamp"), batch.records), np.int64)
-        header = self._header(batch, timestamps, model_id)
+        header = self._header(batch, timestamps, force.policy_id, model_id)
         occurrences = Occurrences(
             offsets=np.fromiter(map(attrgetter("offset"), batch.records), np.int64),
             codes=texts.codes,
@@ -135,21 +200,25 @@ class Gate:
         )
         decodable = np.ones(header.rows, np.bool_)
         decodable[list(texts.causes)] = False
-        decisions, ended = route_batch(
-            rules,
-            Scored(
-                topic=batch.topic,
-                partition=batch.partition,
-                occurrences=occurrences,
-                timestamps=timestamps,
-                score=_by_code(by_text, texts.codes, np.float32(np.nan)),
-                decodable=decodable,
-                rule=rule,
-            ),
-            memory.memory,
-            key=self._config.key,
-            now_ms=header.decided_at_ms,
-        )
+        ended: Sequence[FoldWindow] = ()
+        if unread_because is not None:
+            decisions = forward_all(header.rows, unread_because)
+        else:
+            decisions, ended = route_batch(
+                rules,
+                Scored(
+                    topic=batch.topic,
+                    partition=batch.partition,
+                    occurrences=occurrences,
+                    timestamps=timestamps,
+                    score=_by_code(by_text, texts.codes, np.float32(np.nan)),
+                    decodable=decodable,
+                    rule=rule,
+                ),
+                memory.memory,
+                key=self._config.key,
+                now_ms=header.decided_at_ms,
+            )
         oversized = _oversized(batch.records, decisions, size_limits.get(rules.forward_to))
         _dead_letter(decisions, list(oversized))
         causes = {**texts.causes, **oversized}
@@ -163,7 +232,7 @@ class Gate:
         decided = perf_counter()
 
         emissions = self._emissions(batch, rules, block, causes, size_limits)
-        emissions += self._summaries(rules, ended, (batch.topic, batch.partition))
+        emissions += self._summaries(rules, ended, (batch.topic, batch.partition), force.policy_id)
         block_bytes = self._codec.encode(block)
         saved = memory.save(batch.next_offset)
         emitted = perf_counter()
@@ -175,7 +244,7 @@ class Gate:
             summaries=len(ended),
             distinct_texts=len(texts.distinct),
             texts_read=texts_read,
-            degraded_because=str(failure) if failure else None,
+            degraded_because=_UNKNOWN if not force.is_known else str(failure) if failure else None,
             seconds={
                 "read": was_read - started,
                 "score": scored - was_read,
@@ -189,7 +258,8 @@ class Gate:
     ) -> Settlement | None:
         """What a partition sends that had no records for `idle_s`: the summaries of its windows,
         once it was idle for a window's length. None where there is nothing to send."""
-        rules = self._config.policy.for_topic(memory.topic)
+        force = self._switch.current
+        rules = force.policy.for_topic(memory.topic)
         assert rules is not None, f"subscribed to {memory.topic}, which no rule covers"
         folds = memory.memory.folds
         if not len(folds) or (rules.fold and idle_s * 1000 < rules.fold.window_ms):
@@ -198,17 +268,23 @@ class Gate:
         return Settlement(
             topic=memory.topic,
             partition=memory.partition,
-            emissions=self._summaries(rules, ended, (memory.topic, memory.partition)),
+            emissions=self._summaries(
+                rules, ended, (memory.topic, memory.partition), force.policy_id
+            ),
             memory=memory.save(next_offset),
             settled_at_ms=self._clock_ms(),
         )
 
     def _summaries(
-        self, rules: TopicPolicy, ended: Sequence[FoldWindow], source: tuple[str, int]
+        self,
+        rules: TopicPolicy,
+        ended: Sequence[FoldWindow],
+        source: tuple[str, int],
+        policy_id: str,
     ) -> list[Emission]:
         return [
             summary_emission(
-                summarize(window, source, self._policy_id),
+                summarize(window, source, policy_id),
                 topic=rules.forward_to,
                 key=self._config.key,
             )
@@ -216,7 +292,7 @@ class Gate:
         ]
 
     def _header(
-        self, batch: RecordBatch, timestamps: NDArray[np.int64], model_id: str
+        self, batch: RecordBatch, timestamps: NDArray[np.int64], policy_id: str, model_id: str
     ) -> BlockHeader:
         return BlockHeader(
             topic=batch.topic,
@@ -224,7 +300,7 @@ class Gate:
             first_offset=batch.first_offset,
             last_offset=batch.next_offset - 1,
             rows=len(batch.records),
-            policy_id=self._policy_id,
+            policy_id=policy_id,
             model_id=model_id,
             mask_set=MASK_SET_VERSION,
             worker=self._config.worker,
@@ -247,7 +323,7 @@ class Gate:
             topic=batch.topic,
             partition=batch.partition,
             key=self._config.key,
-            policy_id=self._policy_id,
+            policy_id=block.header.policy_id,
             model_id=block.header.model_id,
             rule_labels=block.rule_labels,
         )
@@ -281,6 +357,11 @@ class Gate:
             # The source's headers stay as they are; the gate's come last.
             emissions.append(Emission(topic, key, value, record.timestamp, [*kept, *added]))
         return emissions
+
+
+def _unread(rows: int) -> Texts:
+    """No text at all, and nothing undecodable: the values were not looked at."""
+    return Texts(distinct=[], codes=np.full(rows, -1, np.int32), causes={})
 
 
 def _score(

@@ -26,9 +26,18 @@ class ScoreCache:
 
     def __init__(self, scorer: Scorer, *, size_bytes: int) -> None:
         self._scorer = scorer
+        self._size_bytes = size_bytes
         self._scores: LRUCache[bytes, float] = LRUCache(max(1, size_bytes // ENTRY_BYTES))
         self._model_id = scorer.model_id
         self._lock = threading.Lock()
+
+    @property
+    def scorer(self) -> Scorer:
+        return self._scorer
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
 
     @property
     def model_id(self) -> str:

@@ -2,14 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 from stream_filter.core.errors import StreamFilterError
+from stream_filter.core.policy import Policy
 from stream_filter.gate.gate import Gate
 from stream_filter.gate.observer import Observer
 from stream_filter.kafka.byte_budget import ByteBudget
@@ -36,6 +37,8 @@ class PlaneConfig:
     """What the data plane is told once."""
 
     subscription: frozenset[str] | re.Pattern[str]
+    own_topics: frozenset[str]
+    """What the gate writes to besides the policy's targets: no glob takes it."""
     group: str
     group_instance_id: str | None
     """Static membership: a restart within the session time-out moves no partition."""
@@ -72,6 +75,7 @@ class DataPlane:
         self._size_limits = size_limits
         self._observer = observer
         self._stopping = asyncio.Event()
+        self._membership: _Membership | None = None
 
     def stop(self) -> None:
         """Finish what is decided, commit, leave the group; `run` then returns."""
@@ -82,7 +86,7 @@ class DataPlane:
         backoff_s = _BACKOFF_S[0]
         with ThreadPoolExecutor(self._config.threads, thread_name_prefix="gate") as executor:
             while not self._stopping.is_set():
-                membership = _Membership(
+                membership = self._membership = _Membership(
                     self._config,
                     connection=self._connection,
                     gate=self._gate,
@@ -98,11 +102,40 @@ class DataPlane:
                         raise
                     if asyncio.get_running_loop().time() - began > 60:
                         backoff_s = _BACKOFF_S[0]
+                    self._membership = None
                     self._observer.plane_failed(error, backoff_s)
                     try:
                         await asyncio.wait_for(self._stopping.wait(), backoff_s)
                     except asyncio.TimeoutError:
                         backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
+
+    async def switch(
+        self,
+        policy: Policy,
+        size_limits: Mapping[str, int],
+        change: Callable[[], None],
+    ) -> None:
+        """Call `change`, which puts another policy in force, and read what it names.
+
+        With the same subscription nothing pauses. With another one, all partitions deliver what
+        is decided and are released before, and the group shares the new ones out after: its
+        rebalances are eager, so for one of them all partitions stand still.
+        """
+        self._size_limits.update(size_limits)
+        subscription = policy.subscription(except_topics=self._config.own_topics)
+        if subscription == self._config.subscription:
+            change()
+            return
+        self._config = replace(self._config, subscription=subscription)
+        if self._membership is None:
+            change()
+        else:
+            await self._membership.switch(self._config, change)
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """Of a batch of records sent: a target topic must take one."""
+        return min([MAX_BATCH_BYTES, *self._size_limits.values()])
 
 
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -123,6 +156,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._gate = gate
         self._observer = observer
         self._loops: dict[TopicPartition, tuple[PartitionLoop, asyncio.Task[None]]] = {}
+        self._moving = asyncio.Lock()
         self._max_batch_bytes = min([MAX_BATCH_BYTES, *size_limits.values()])
         self._shared = Shared(
             memory=MemoryReader(connection, memory_topic=config.accounts.memory),
@@ -130,7 +164,8 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             budget=ByteBudget(config.max_in_flight_bytes),
             size_limits=size_limits,
         )
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Done when this membership cannot go on, with the error, or is to be made anew.
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._producer: AIOKafkaProducer | None = None
         self._consumer = AIOKafkaConsumer(
             **connection.client_options(),
@@ -165,18 +200,18 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                     await self._producer.start()
                 self._subscribe()
                 await self._consumer.start()
-            waiting: list[asyncio.Future[Any]] = [stopping, self._failed]
+            waiting: list[asyncio.Future[Any]] = [stopping, self._over]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if self._failed.done():
-                self._failed.result()
+            if self._over.done():
+                self._over.result()
         finally:
             stopping.cancel()
             await self._release(list(self._loops))
             if self._producer is not None:
                 await close_quietly(self._producer)
             await close_quietly(self._consumer)
-            if self._failed.done():
-                self._failed.exception()
+            if self._over.done():
+                self._over.exception()
 
     def _subscribe(self) -> None:
         subscription = self._config.subscription
@@ -185,12 +220,29 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         else:
             self._consumer.subscribe(topics=sorted(subscription), listener=self)
 
+    async def switch(self, config: PlaneConfig, change: Callable[[], None]) -> None:
+        """Release all partitions, change the policy, subscribe anew."""
+        async with self._moving:
+            await self._release(list(self._loops))
+            change()
+            was_pattern = isinstance(self._config.subscription, re.Pattern)
+            self._config = config
+            if was_pattern == isinstance(config.subscription, re.Pattern):
+                self._subscribe()
+            elif not self._over.done():
+                # aiokafka's consumer takes either names or a pattern, for life.
+                self._over.set_result(None)
+
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """The group waits while this runs: finish or void each unit, close each producer."""
-        await self._release(revoked)
+        async with self._moving:
+            await self._release(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        assigned = list(assigned)
+        async with self._moving:
+            self._open(list(assigned))
+
+    def _open(self, assigned: list[TopicPartition]) -> None:
         self._observer.group_joined(len(assigned))
         for source in assigned:
             loop = PartitionLoop(
@@ -226,11 +278,11 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def _loop_ended(self, task: "asyncio.Task[None]") -> None:
         """A loop that ends by an error takes the membership with it."""
-        if task.cancelled() or self._failed.done():
+        if task.cancelled() or self._over.done():
             return
         error = task.exception()
         if error is not None:
-            self._failed.set_exception(translate(error, f"the loop of {task.get_name()}"))
+            self._over.set_exception(translate(error, f"the loop of {task.get_name()}"))
 
     async def _release(self, sources: Iterable[TopicPartition]) -> None:
         released = [(s, *self._loops.pop(s)) for s in list(sources) if s in self._loops]

@@ -94,6 +94,24 @@ class Metrics:
             ["pack"],
             registry=r,
         )
+        self.policy_sequence = Gauge(
+            "stream_filter_policy_sequence",
+            "Sequence of the order in force; 0 for a policy file.",
+            registry=r,
+        )
+        self.policy_refused = Gauge(
+            "stream_filter_policy_refused",
+            "1 while the last order cannot be put in force.",
+            registry=r,
+        )
+        self.paused_entries = Gauge(
+            "stream_filter_paused_entries", "Topics and globs that are paused.", registry=r
+        )
+        self.orders_unreadable = Counter(
+            "stream_filter_orders_unreadable",
+            "Records of the policy topic that hold no order.",
+            registry=r,
+        )
         self.info = Gauge(
             "stream_filter_info",
             "Always 1; what is running.",

@@ -178,3 +178,50 @@ class TelemetryObserver:
     def pack_vanished(self, pack: str, cause: str) -> None:
         self._metrics.pack_intact.labels(pack).set(0)
         _log.error("pack.vanished", pack=pack, cause=cause)
+
+    def policy_switched(self, sequence: int, policy_id: str, paused: tuple[str, ...]) -> None:
+        _log.info("policy.switched", sequence=sequence, policy_id=policy_id, paused=list(paused))
+
+    def order_refused(self, position: str, problem: str) -> None:
+        self.last_error = problem
+        _log.error(
+            "order.refused", record=position, cause=problem, effect="what was in force stays"
+        )
+
+    def order_unreadable(self, position: str, problem: str) -> None:
+        self._metrics.orders_unreadable.inc()
+        self.last_error = f"{position}: {problem}"
+        _log.error(
+            "order.unreadable", record=position, cause=problem, effect="what was in force stays"
+        )
+
+    def orders_lost(self, error: Exception) -> None:
+        _log.warning("orders.lost", error=str(error), effect="what is in force stays")
+
+    def policy_awaited(self) -> None:
+        _log.warning(
+            "policy.awaited",
+            effect="reads nothing",
+            way_out="push one with `stream-filter policy push`, or give --policy",
+        )
+
+    def policy_unknown(self) -> None:
+        self.last_error = "the policy topic could not be read"
+        _log.error("policy.unknown", effect="everything is forwarded as degraded until it is known")
+
+    def file_overruled(self, policy_id: str, file_policy_id: str) -> None:
+        _log.warning(
+            "policy.overruled",
+            policy_id=policy_id,
+            file_policy_id=file_policy_id,
+            effect="the orders hold, not the policy file",
+            way_out="push the file if it is meant",
+        )
+
+    def seed_failed(self, error: Exception, retry_in_s: float) -> None:
+        _log.warning("seed.failed", error=str(error), retry_in_s=retry_in_s)
+
+    def report_failed(self, error: Exception) -> None:
+        _log.warning(
+            "report.failed", error=str(error) or type(error).__name__, effect="pushes wait in vain"
+        )

@@ -17,7 +17,7 @@ from stream_filter.testing.broker_process import HOST, free_port
 class WorkerProcess:
     """`stream-filter run` with a web port of its own; `log_file` collects all its lives."""
 
-    def __init__(self, *, policy: Path, settings: Path, log_file: Path) -> None:
+    def __init__(self, *, policy: Path | None, settings: Path, log_file: Path) -> None:
         self._policy = policy
         self._settings = settings
         self._log_file = log_file
@@ -30,6 +30,10 @@ class WorkerProcess:
         return self._child.pid
 
     @property
+    def was_started(self) -> bool:
+        return self._child is not None
+
+    @property
     def is_running(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
@@ -37,7 +41,9 @@ class WorkerProcess:
         """Start; returns at once."""
         self._port = free_port()
         command = [sys.executable, "-m", "stream_filter", "run"]
-        command += ["--policy", str(self._policy), "--settings", str(self._settings)]
+        if self._policy is not None:
+            command += ["--policy", str(self._policy)]
+        command += ["--settings", str(self._settings)]
         command += ["--web-port", str(self._port)]
         with open(self._log_file, "ab") as output:
             self._child = subprocess.Popen(

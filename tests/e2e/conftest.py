@@ -4,7 +4,8 @@ import asyncio
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from click.testing import CliRunner, Result
 
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.settings import load_settings
 from stream_filter.cli.ledger import verify_with
+from stream_filter.cli.main import main
 from stream_filter.testing.worker_process import WorkerProcess
 
 REPO = Path(__file__).parents[2]
@@ -92,6 +95,15 @@ class GateUnderTest:
         command += ["--settings", str(self.settings_file)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
+    def invoke(self, *arguments: object) -> Result:
+        """A command in this process, in a thread with a loop of its own: quicker than `run`."""
+        words = [*map(str, arguments), "--settings", str(self.settings_file)]
+        with ThreadPoolExecutor(1) as thread:
+            result = thread.submit(CliRunner().invoke, main, words).result(120)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception  # a user would see a traceback
+        return result
+
     async def send(self, name: str, *records: dict[str, Any], **options: Any) -> None:
         """Send records (key, value, headers, timestamp_ms, partition) with a foreign client."""
         producer = AIOKafkaProducer(
@@ -142,7 +154,7 @@ class GateUnderTest:
         """Until the ledger accounts for so many records."""
         async with asyncio.timeout(timeout_s):
             while True:
-                if not self.worker.is_running:
+                if self.worker.was_started and not self.worker.is_running:
                     raise AssertionError(self.worker.log())
                 settings = load_settings(self.settings_file, {})
                 targets = set(load_policy(self.policy_file).targets)
@@ -161,6 +173,12 @@ def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GateUnderTe
     yield under_test
     if under_test.worker.is_running:
         under_test.worker.kill()
+
+
+@pytest.fixture
+def make_gate_on(tmp_path: Path) -> Callable[[str], GateUnderTest]:
+    """Makes a gate on a broker of the test's own; the test ends its workers."""
+    return lambda bootstrap: GateUnderTest(bootstrap, tmp_path)
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for key, field in settings_fields():
         variable = "STREAM_FILTER_" + key.replace(".", "__").upper()
         default = "unset" if field.default is None else f"`{field.default}`"
+        default = default.lower() if isinstance(field.default, bool) else default
         if field.default_factory is not None:
             default = documented.get(key, ("", ""))[1]  # depends on the machine: said in words
         expected[key] = (variable, default)

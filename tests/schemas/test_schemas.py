@@ -390,5 +390,6 @@ def test_published_codes_are_stable() -> None:
             "undecodable": 10,
             "unreadable": 11,
             "too_large": 12,
+            "paused": 13,
         },
     }
