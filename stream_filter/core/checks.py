@@ -52,7 +52,8 @@ def require_labels(name: str, values: ArrayLike) -> NDArray[np.bool_]:
     strange = labels[(labels != 0.0) & (labels != 1.0)]
     if len(strange):
         raise ValueError(f"{name}: labels must be 0 or 1, not {float(strange[0])!r}")
-    return labels == 1.0
+    is_one: NDArray[np.bool_] = labels == 1.0
+    return is_one
 
 
 def _number(name: str, value: float) -> float:
