@@ -212,9 +212,7 @@ class _JudgedEpoch:
 
 
 def _judge(epoch: EpochEvidence, target: RecallTarget) -> _JudgedEpoch:
-    finding = assess(
-        epoch.forwarded, epoch.dropped, failure_probability=target.failure_probability
-    )
+    finding = assess(epoch.forwarded, epoch.dropped, failure_probability=target.failure_probability)
     slices = _judge_slices(epoch, target)
     state = _state(finding.recall, target.recall)
     if any(s.state is CertificateState.REFUTED for s in slices):

@@ -102,9 +102,7 @@ def update(state: DriftState, from_holdout: Iterable[bool], *, watch: RecallWatc
     return DriftState(sums=tuple(map(float, sums)), events=events, alarmed_at=alarmed_at)
 
 
-def spread_shift(
-    reference: ArrayLike, current: ArrayLike, *, failure_probability: float
-) -> float:
+def spread_shift(reference: ArrayLike, current: ArrayLike, *, failure_probability: float) -> float:
     """How far two histograms are apart for certain: a lower bound, at 1 − failure_probability,
     on the total variation distance between what they are samples of. 0 … 1; 0 where chance
     explains it.
@@ -121,9 +119,7 @@ def spread_shift(
     before, now = require_counts("reference", reference), require_counts("current", current)
     delta = require_open_share("failure_probability", failure_probability)
     if before.ndim != 1 or before.shape != now.shape:
-        raise ValueError(
-            f"reference and current differ in shape: {before.shape} and {now.shape}"
-        )
+        raise ValueError(f"reference and current differ in shape: {before.shape} and {now.shape}")
     for name, counts in (("reference", before), ("current", now)):
         if not counts.sum():
             raise ValueError(f"{name}: is empty")
