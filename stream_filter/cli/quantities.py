@@ -72,10 +72,10 @@ def span_text(seconds: float) -> str:
 
 def share_text(share: float) -> str:
     """A share in percent, with more digits near its ends: `97.1 %`, `0.0032 %`."""
-    percent = 100.0 * share
+    percent = round(100.0 * share, 9)
     if percent in {0.0, 100.0}:
         return f"{percent:.0f} %"
-    digits = 1 if 1.0 <= percent <= 99.0 else min(1 - _magnitude(min(percent, 100.0 - percent)), 8)
+    digits = 1 if 1.0 <= percent <= 99.0 else min(1 - _magnitude(round(min(percent, 100.0 - percent), 9)), 8)
     return f"{percent:.{digits}f} %"
 
 
