@@ -75,7 +75,11 @@ def share_text(share: float) -> str:
     percent = round(100.0 * share, 9)
     if percent in {0.0, 100.0}:
         return f"{percent:.0f} %"
-    digits = 1 if 1.0 <= percent <= 99.0 else min(1 - _magnitude(round(min(percent, 100.0 - percent), 9)), 8)
+    digits = (
+        1
+        if 1.0 <= percent <= 99.0
+        else min(1 - _magnitude(round(min(percent, 100.0 - percent), 9)), 8)
+    )
     return f"{percent:.{digits}f} %"
 
 

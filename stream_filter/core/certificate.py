@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stream_filter.core.bounds import kept_needed, missed_lower, missed_upper, recall_bound
+from stream_filter.core.bounds import kept_needed, missed_bounds, recall_bound
 from stream_filter.core.checks import require_open_share
 from stream_filter.core.evidence import EpochEvidence, Stratum
 from stream_filter.core.forecast import kept_until_certified
@@ -93,7 +93,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceFinding:
-    """A slice beside its floor. All slices of an epoch hold together at α."""
+    """A slice beside its floor. All slices of an epoch hold together at α, shared evenly by those
+    seen so far: which slices there are must not grow without end."""
 
     slice: str
     state: CertificateState
@@ -266,12 +267,12 @@ def _count(stratum: Stratum, alpha: float) -> Interval:
     not_ruled_out = float(stratum.events - (stratum.judged - stratum.important))
     if stratum.probability == 0.0:
         return Interval(lower=0.0, upper=not_ruled_out)
-    chance = stratum.probability
-    most = missed_upper(stratum.important + stratum.silent, chance, failure_probability=alpha)
-    return Interval(
-        lower=missed_lower(stratum.important, chance, failure_probability=alpha),
-        upper=min(most, not_ruled_out),
+    lower, upper = missed_bounds(
+        [stratum.important, stratum.important + stratum.silent],
+        stratum.probability,
+        failure_probability=alpha,
     )
+    return Interval(lower=float(lower[0]), upper=min(float(upper[1]), not_ruled_out))
 
 
 def _total(counts: Sequence[Interval]) -> Interval:

@@ -11,6 +11,7 @@ _FARTHEST = 2_000
 """Misses to look ahead for. Whoever needs more runs so close to the target that the forecast
 would be a guess."""
 _NEGLIGIBLE = 1e-12
+_LEAST_HOLDOUT, _MOST_HOLDOUT, _STEP = 1e-7, 0.5, 1.05
 
 
 def kept_until_certified(
@@ -52,8 +53,39 @@ def kept_until_certified(
     return None
 
 
+def least_holdout(
+    *, recall: float, failure_probability: float, true_recall: float, kept: float
+) -> float | None:
+    """The least π, up to 0.5 and to within 5 % from above, by which the certificate will as likely
+    as not have been reached with `kept` important events forwarded; None where none will do.
+
+    That is the holdout for a certificate within a wanted time: `kept` is the rate of important
+    events forwarded times that time. The other arguments are those of `kept_until_certified`.
+    """
+
+    def is_enough(holdout: float) -> bool:
+        needed = kept_until_certified(
+            recall=recall,
+            failure_probability=failure_probability,
+            holdout=holdout,
+            true_recall=true_recall,
+        )
+        return needed is not None and needed <= kept
+
+    low, high = _LEAST_HOLDOUT, _MOST_HOLDOUT
+    if not is_enough(high):
+        return None
+    while high / low > _STEP:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high
+
+
 def _poisson(mean: float) -> NDArray[np.float64]:
     """Chances of 0, 1, … as far as they matter."""
+    if not mean:
+        return np.ones(1)
     counts = np.arange(1, int(mean + 10.0 * math.sqrt(mean)) + 15)
-    log_mass = np.concatenate(([0.0], np.cumsum(math.log(mean) - np.log(counts)))) if mean else None
-    return np.ones(1) if log_mass is None else np.exp(log_mass - mean)
+    log_mass = np.concatenate(([0.0], np.cumsum(math.log(mean) - np.log(counts))))
+    mass: NDArray[np.float64] = np.exp(log_mass - mean)
+    return mass

@@ -6,19 +6,15 @@ than this; it is for the first decision, not for the promise.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
 from stream_filter.core.binomial import binomial_upper, most_below
 from stream_filter.core.checks import require_open_share, require_probability
-from stream_filter.core.forecast import kept_until_certified
+from stream_filter.core.forecast import kept_until_certified, least_holdout
 
 _NORMAL = NormalDist()
 _DAY_S = 86_400
-_LEAST_HOLDOUT, _MOST_HOLDOUT = 1e-7, 0.5
-_STEP = 1.05
-"""A holdout is found to within this factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +69,8 @@ class Plan:
     holdout: float | None
     """π; None where no π up to 0.5 certifies in time."""
     certified_after_s: Range | None
-    """Until the lower bound is at the target for the first time; infinite where that is not in
-    sight. None without a holdout."""
+    """Until the lower bound is at the target for the first time, at the median recall; infinite
+    where that is not in sight. None without a holdout."""
     events_per_day: Range
     """Forwarded."""
 
@@ -112,23 +108,29 @@ def plan(
         high=1.0 - binomial_upper(order, positives, 0.95),
     )
 
-    def seconds(chance: float, quantile: float) -> float:
+    kept_per_s = stream.events_per_s * stream.prevalence * at.median
+    if certify_within_s is not None:
+        holdout = least_holdout(
+            recall=gamma,
+            failure_probability=alpha,
+            true_recall=at.median,
+            kept=kept_per_s * certify_within_s,
+        )
+    if holdout is None:
+        return _plan(stream, positives, needed, at, None, None)
+    after = []
+    for quantile in (0.05, 0.5, 0.95):
         kept = kept_until_certified(
             recall=gamma,
             failure_probability=alpha,
-            holdout=chance,
+            holdout=holdout,
             true_recall=at.median,
             quantile=quantile,
         )
-        kept_per_s = stream.events_per_s * stream.prevalence * at.median
-        return math.inf if kept is None else kept / kept_per_s
-
-    if certify_within_s is not None:
-        holdout = _least_holdout(lambda chance: seconds(chance, 0.5) <= certify_within_s)
-    after = holdout and Range(
-        low=seconds(holdout, 0.05), median=seconds(holdout, 0.5), high=seconds(holdout, 0.95)
-    )
-    return _plan(stream, positives, needed, at, holdout, after or None)
+        after.append(math.inf if kept is None else kept / kept_per_s)
+    low, median, high = after
+    certified = Range(low=low, median=median, high=high)
+    return _plan(stream, positives, needed, at, holdout, certified)
 
 
 def _plan(
@@ -157,14 +159,3 @@ def _plan(
             low=shares.low * per_day, median=shares.median * per_day, high=shares.high * per_day
         ),
     )
-
-
-def _least_holdout(is_enough: Callable[[float], bool]) -> float | None:
-    """The least π that is enough, to within `_STEP`, from above."""
-    low, high = _LEAST_HOLDOUT, _MOST_HOLDOUT
-    if not is_enough(high):
-        return None
-    while high / low > _STEP:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if is_enough(middle) else (middle, high)
-    return high

@@ -1,6 +1,5 @@
 """Calibration, over and over: how often the chosen threshold meets its target."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,6 @@ from numpy.typing import NDArray
 from stream_filter.core.calibration import Calibration, calibrate, sample_threshold
 from stream_filter.simulation.setting import Setting
 
-_TRUTH_SAMPLE = 400_000
 _MOST_OTHERS = 10_000
 """Labels that are not important move no threshold: no more of them are made."""
 
@@ -41,7 +39,7 @@ def calibrate_from_labels(
     others = round(positives * (1.0 - setting.prevalence) / setting.prevalence)
     negatives = min(max(others, 1), _MOST_OTHERS)
     is_important = np.repeat([True, False], [positives, negatives])
-    runs = _Runs(setting, rng)
+    runs = _Runs(setting)
     for _ in range(setting.streams):
         scores = setting.draw_scores(rng, is_important)
         calibration = calibrate(
@@ -60,7 +58,7 @@ def calibrate_from_production(setting: Setting, rng: np.random.Generator) -> Cal
     threshold has the setting's operating recall; the naive threshold takes labels as they come."""
     in_force = setting.threshold_at(rng, setting.operating_recall)
     is_important = np.repeat([True, False], [setting.important, setting.important])
-    runs = _Runs(setting, rng)
+    runs = _Runs(setting)
     for _ in range(setting.streams):
         scores = setting.draw_scores(rng, is_important)
         chance = np.where(scores >= in_force, 1.0, setting.holdout)
@@ -80,11 +78,8 @@ def calibrate_from_production(setting: Setting, rng: np.random.Generator) -> Cal
 class _Runs:
     """Thresholds of one stream after another, beside the truth that the setting knows."""
 
-    def __init__(self, setting: Setting, rng: np.random.Generator) -> None:
+    def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        ones = np.ones(_TRUTH_SAMPLE, np.bool_)
-        self._important = np.sort(setting.draw_scores(rng, ones))
-        self._others = np.sort(setting.draw_scores(rng, ~ones))
         self._calibrations: list[Calibration] = []
         self._naive: list[float] = []
         self._in_sample: list[float] = []
@@ -95,28 +90,19 @@ class _Runs:
         self._in_sample.append(float((population >= calibration.threshold).mean()))
 
     def summary(self) -> Calibrated:
-        target = self._setting.recall
+        setting, target = self._setting, self._setting.recall
         thresholds = np.array([c.threshold for c in self._calibrations])
-        recalls = _share_at(self._important, thresholds)
-        others = _share_at(self._others, thresholds)
-        prevalence = self._setting.prevalence
-        # What a sample of the truth cannot tell apart from the target is no failure.
-        slack = 2.0 * math.sqrt(target * (1.0 - target) / _TRUTH_SAMPLE)
-        naive = _share_at(self._important, np.array(self._naive))
+        recalls = setting.share_at(thresholds, is_important=True)
+        others = setting.share_at(thresholds, is_important=False)
+        naive = setting.share_at(np.array(self._naive), is_important=True)
+        prevalence = setting.prevalence
         return Calibrated(
-            met=float((recalls >= target - slack).mean()),
+            met=float((recalls >= target).mean()),
             met_in_sample=float((np.array(self._in_sample) >= target).mean()),
-            naive_met=float((naive >= target - slack).mean()),
+            naive_met=float((naive >= target).mean()),
             certifiable=float(np.mean([c.certifiable for c in self._calibrations])),
             recall=float(np.median(recalls)),
             forwarded_share=float(np.median(prevalence * recalls + (1.0 - prevalence) * others)),
             recalls=recalls,
             thresholds=thresholds,
         )
-
-
-def _share_at(
-    ascending: NDArray[np.float64], thresholds: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    below = np.searchsorted(ascending, thresholds, side="left")
-    return 1.0 - below / len(ascending)

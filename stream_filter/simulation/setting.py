@@ -113,7 +113,27 @@ class Setting:
             score = np.where(rng.random(size=score.shape) < _CONSTANT, 0.5, score)
         return score
 
+    def share_at(
+        self, thresholds: NDArray[np.float64], *, is_important: bool
+    ) -> NDArray[np.float64]:
+        """Before any drift, the chance that such an event scores at or above each threshold."""
+        lowest = thresholds
+        if self.scores is ScoreKind.TIED:  # the least score that is rounded up to it
+            lowest = (np.ceil(thresholds * _TIED_STEPS - 1e-9) - 0.5) / _TIED_STEPS
+        mean = self.apart * (is_important - 0.5)
+        share = np.array([_chance_at(float(score), mean) for score in lowest])
+        if self.scores is ScoreKind.CONSTANT:
+            share = _CONSTANT * (thresholds <= 0.5) + (1.0 - _CONSTANT) * share
+        return share
+
     def threshold_at(self, rng: np.random.Generator, recall: float) -> float:
-        """The highest threshold with that recall before any drift."""
+        """The highest threshold with that recall before any drift, by a large sample."""
         scores = self.draw_scores(rng, np.ones(_QUANTILE_SAMPLE, np.bool_))
         return float(np.quantile(scores, 1.0 - recall, method="lower"))
+
+
+def _chance_at(score: float, mean: float) -> float:
+    """Of a logistic score of normal z with this mean."""
+    if score <= 0.0:
+        return 1.0
+    return 0.0 if score >= 1.0 else _NORMAL.cdf(mean - math.log(score / (1.0 - score)))

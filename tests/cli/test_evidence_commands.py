@@ -187,7 +187,7 @@ def test_simulate(invoke: Invoke) -> None:
         (share_text(0.0), "0 %"),
         (share_text(1.0), "100 %"),
         (share_text(0.000032), "0.0032 %"),
-        (share_text(0.9995), "99.95 %"),
+        (share_text(0.9995), "99.950 %"),
         (span_text(37.0), "37 s"),
         (span_text(3_700.0), "62 min"),
         (span_text(86_400.0), "24 h"),

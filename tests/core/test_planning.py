@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_filter.core.bounds import kept_needed, missed_upper
-from stream_filter.core.forecast import kept_until_certified
+from stream_filter.core.forecast import kept_until_certified, least_holdout
 from stream_filter.core.planning import Plan, Stream, plan
 
 STREAM = Stream(prevalence=0.01, auc=0.95, events_per_s=1_000)
@@ -94,6 +94,17 @@ def test_holdout_keeps_the_time_wanted() -> None:
     assert 0.7 * 86_400 <= found.certified_after_s.median <= 86_400
     assert found.certified_after_s.low <= found.certified_after_s.median
     assert found.certified_after_s.median <= found.certified_after_s.high
+
+
+@pytest.mark.parametrize("kept", [2_000, 50_000, 10**7])
+def test_least_holdout_is_least(kept: int) -> None:
+    """It certifies by then, and a tenth less does not; too few events need more than half."""
+    facts: dict[str, Any] = {"recall": 0.95, "failure_probability": 0.05, "true_recall": 0.98}
+    least = least_holdout(**facts, kept=kept)
+    assert least is not None
+    assert (until(holdout=least) or math.inf) <= kept
+    assert (until(holdout=least * 0.9) or math.inf) > kept
+    assert least_holdout(**facts, kept=50) is None
 
 
 def test_too_few_labels() -> None:
