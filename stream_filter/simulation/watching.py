@@ -13,7 +13,7 @@ from stream_filter.core.holdout import held_out
 from stream_filter.simulation.setting import Setting
 
 _Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
-_LOOKS = 8
+_LOOKS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ SETTINGS = {
 def test_every_setting(name: str, say: Say) -> None:
     """Whatever the stream and the analyst do: M and recall are outside their intervals, ever, in
     at most 5 % of streams, and no more are certified while recall is below the target."""
-    setting = SETTINGS[name]
+    setting = replace(SETTINGS[name], important=SETTINGS[name].important // 2)
     assert setting.streams >= STREAMS
     found = watch(setting, np.random.default_rng([2, list(SETTINGS).index(name)]))
     say(
@@ -81,8 +82,8 @@ def test_every_setting(name: str, say: Say) -> None:
     assert found.recall_ever_wrong <= 0.05 + SLACK
     assert found.certified_wrongly <= 0.05 + SLACK
     expected_finds = (1.0 - found.recall) * setting.important * setting.holdout
-    if expected_finds >= 40:
-        assert found.tightness <= 1.7
+    if expected_finds >= 25:
+        assert found.tightness <= 1.9
 
 
 def test_certificates_can_be_reached() -> None:

@@ -69,10 +69,10 @@ def test_nearly_constant_scores() -> None:
 
 
 PRODUCTION = {
-    "threshold too high, π 20 %": Setting(holdout=0.2, operating_recall=0.9, important=1_500),
+    "threshold too high, π 20 %": Setting(holdout=0.2, operating_recall=0.9, important=1_000),
     "threshold low, π 5 %": Setting(holdout=0.05, operating_recall=0.995, important=2_000),
-    "threshold lowest, π 50 %": Setting(holdout=0.5, operating_recall=0.9995, important=2_000),
-    "99 %, π 50 %": Setting(holdout=0.5, operating_recall=0.99, recall=0.99, important=1_500),
+    "threshold lowest, π 50 %": Setting(holdout=0.5, operating_recall=0.9995, important=5_000),
+    "99 %, π 50 %": Setting(holdout=0.5, operating_recall=0.99, recall=0.99, important=1_000),
     "tied, π 20 %": Setting(
         holdout=0.2, operating_recall=0.97, important=1_000, scores=ScoreKind.TIED
     ),
