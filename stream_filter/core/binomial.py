@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_BISECTIONS = 34
+_BISECTIONS = 44
 
 
 def binomial_cdf(successes: int, trials: int, chance: float) -> float:
