@@ -5,12 +5,15 @@ import logging
 import click
 
 from stream_filter import __version__
+from stream_filter.cli.calibrate import calibrate
 from stream_filter.cli.cases import run_case_file
 from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.ledger import ledger
 from stream_filter.cli.policy import policy
+from stream_filter.cli.plan import plan
 from stream_filter.cli.run import run
+from stream_filter.cli.simulate import simulate
 from stream_filter.cli.tap import tap
 from stream_filter.cli.topics import topics
 from stream_filter.cli.trial import try_policy
@@ -35,6 +38,9 @@ def main() -> None:
     Change its policy:    stream-filter policy push policy.yaml
     Watch decisions:      stream-filter tap TOPIC
     Prove nothing lost:   stream-filter ledger verify --topic TOPIC
+    Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
+    Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95
+    Try the statistics:   stream-filter simulate
 
     Exit codes: 0 fine, 1 a check or a run failed, 2 usage or configuration.
     """
@@ -43,5 +49,19 @@ def main() -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 
-for command in (run, check, run_case_file, try_policy, topics, policy, tap, ledger, demo):
+COMMANDS = (
+    run,
+    check,
+    run_case_file,
+    try_policy,
+    plan,
+    calibrate,
+    simulate,
+    topics,
+    policy,
+    tap,
+    ledger,
+    demo,
+)
+for command in COMMANDS:
     main.add_command(command)
