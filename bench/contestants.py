@@ -18,7 +18,6 @@ from stream_filter.core.policy import Thresholds
 _JAVA_PEER = Path(__file__).parent / "peers" / "StreamsPeer.java"
 _SLOW_WINDOW_S = 20.0
 FULL_POLICY = "gate_full_policy"
-_BUDGET_PER_MINUTE = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ def contestants() -> tuple[Contestant, ...]:
             "at_least_once",
             name=FULL_POLICY,
             streams=("repeating",),
-            more=full_policy(_BUDGET_PER_MINUTE),
+            more=full_policy(),
         ),
         _gate("exactly_once"),
         _streams_peer("exactly_once_v2"),

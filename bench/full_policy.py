@@ -1,4 +1,4 @@
-"""What a policy that uses everything adds to a topic: 20 rules, novelty, folds and a budget.
+"""What a policy that uses everything adds to a topic: 20 rules, novelty and folds.
 
 The rules read four fields, the key and the timestamp. Most of them match nothing, as most rules
 of a real policy do on most events; those that match decide about one event in six.
@@ -34,7 +34,7 @@ _SOMETIMES = [
 ]
 
 
-def full_policy(per_minute: int) -> dict[str, Any]:
+def full_policy() -> dict[str, Any]:
     """The keys to add to a topic of the policy."""
     rules = [{"name": f"never-{i}", "when": when, "then": "keep"} for i, when in enumerate(_NEVER)]
     rules += [{"when": when, "then": then} for when, then in _SOMETIMES]
@@ -42,5 +42,4 @@ def full_policy(per_minute: int) -> dict[str, Any]:
         "rules": rules,
         "novelty": {"forward_first": 3},
         "fold": {"window": "10s", "keep": 5},
-        "budget": {"per_minute": per_minute, "overflow": "widen"},
     }

@@ -10,8 +10,8 @@ from stream_filter.cli.cases import run_case_file
 from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.ledger import ledger
-from stream_filter.cli.policy import policy
 from stream_filter.cli.plan import plan
+from stream_filter.cli.policy import policy
 from stream_filter.cli.run import run
 from stream_filter.cli.simulate import simulate
 from stream_filter.cli.tap import tap
