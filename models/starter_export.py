@@ -84,7 +84,7 @@ class _CompactNet(nn.Module):
         self.net = net
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        words = self.codes[ids].to(torch.float32) * self.scales[ids]  # type: ignore[index]
+        words = self.codes[ids].to(torch.float32) * self.scales[ids]  # type: ignore[index]  # a registered buffer
         return torch.sigmoid(self.net.read(words, mask) / self.net.temperature)
 
 

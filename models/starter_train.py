@@ -67,7 +67,7 @@ def train(
             logits = net.logits(*padded([tokens[index] for index in batch]))
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth[batch])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             schedule.step()

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from stream_filter.app.cluster import inspect_cluster
+from stream_filter.app.giving import following
 from stream_filter.app.order_book import OrderBook
 from stream_filter.app.packs_in_use import PacksInUse
 from stream_filter.app.policy_documents import PolicyDocument
 from stream_filter.app.policy_switch import Examined, Standing, SwitchWatcher, examine
 from stream_filter.app.settings import Settings
 from stream_filter.core.errors import ConfigError, StreamFilterError
-from stream_filter.core.orders import Action, Order
+from stream_filter.core.orders import Action
 from stream_filter.gate.orders import OrderLog, OrderRecord
 
 _KNOWN_WITHIN_S = 5.0
@@ -108,16 +109,14 @@ async def keep_seeded(
         if not book.is_caught_up:
             await book.changed()
             continue
-        seed = Order(
-            group=settings.group,
-            sequence=1,
-            action=Action.SEED,
+        seed = following(
+            (),
+            Action.SEED,
+            file,
             by=settings.worker,
-            at_ms=int(time.time() * 1000),
-            policy_id=file.policy.policy_id,
-            policy_text=file.text,
             paused=(),
             note=file.name,
+            group=settings.group,
         )
         try:
             await orders.append(seed)

@@ -1,12 +1,14 @@
 """Giving an order, and hearing which workers have put it in force."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from stream_filter.app.policy_documents import PolicyDocument
 from stream_filter.core.errors import StreamFilterError
-from stream_filter.core.orders import HEARTBEAT_S, Order, Reach, Report, counting, reach
+from stream_filter.core.orders import HEARTBEAT_S, Action, Order, Reach, Report, counting, reach
 from stream_filter.gate.orders import OrderLog, OrderRecord, ReportBoard
 
 _FIRST_WORD_S = 3 * HEARTBEAT_S
@@ -29,6 +31,30 @@ class Given:
 def orders_of(records: Sequence[OrderRecord]) -> tuple[Order, ...]:
     """The orders that count."""
     return counting(record.order for record in records if record.order is not None)
+
+
+def following(
+    orders: Sequence[Order],
+    action: Action,
+    document: PolicyDocument,
+    *,
+    by: str,
+    paused: tuple[str, ...],
+    note: str,
+    group: str,
+) -> Order:
+    """The order after the last."""
+    return Order(
+        group=group,
+        sequence=orders[-1].sequence + 1 if orders else 1,
+        action=action,
+        by=by,
+        at_ms=int(time.time() * 1000),
+        policy_id=document.policy.policy_id,
+        policy_text=document.text,
+        paused=paused,
+        note=note,
+    )
 
 
 async def give(order: Order, log: OrderLog, board: ReportBoard, *, timeout_s: float) -> Given:

@@ -103,7 +103,7 @@ def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
         return None
     for key_node, value in node.value:
         if isinstance(key_node, yaml.ScalarNode) and key_node.value == key:
-            return value  # type: ignore[no-any-return]
+            return value  # type: ignore[no-any-return]  # PyYAML has no types
     return None
 
 

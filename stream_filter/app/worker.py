@@ -171,9 +171,7 @@ class Worker:
         orders = KafkaOrderLog(connection, topic=settings.policy_topic, group=group)
         board = KafkaReportBoard(connection, topic=settings.worker_topic, group=group)
         closing.push_async_callback(board.close)
-        reporter = Reporter(
-            board, group=settings.group, worker=settings.worker, watcher=self._observer
-        )
+        reporter = Reporter(board, group=group, worker=settings.worker, watcher=self._observer)
         closing.push_async_callback(reporter.leave)
         self._spawn(reporter.run(), closing)
         self._spawn(orders.follow(self._book), closing)

@@ -14,12 +14,10 @@ from stream_filter.cli.policy_plane import (
     change_documents,
     control_plane,
     document_of,
-    following,
     give_and_tell,
     giving_options,
     numbered,
     values_of,
-    whoever,
 )
 from stream_filter.cli.policy_views import diff, get, history, list_
 from stream_filter.core.errors import ConfigError
@@ -104,16 +102,18 @@ async def push(
             click.echo(f"dry run: policy id {document.policy.policy_id} would be pushed")
         return
     note = f"{policy_path.name}, {topic}" if topic else policy_path.name
-    order = following(
+    await give_and_tell(
+        plane,
         orders,
         Action.PUSH,
         document,
-        by=whoever(by),
         paused=latest.paused if latest else (),
         note=note,
-        group=plane.settings.group,
+        by=by,
+        changes=found,
+        timeout_s=timeout_s,
+        as_json=as_json,
     )
-    await give_and_tell(plane, order, found, timeout_s=timeout_s, as_json=as_json)
 
 
 async def _require_sound(
@@ -163,16 +163,18 @@ async def rollback(
     if not as_json:
         for change in found:
             click.echo(str(change))
-    order = following(
+    await give_and_tell(
+        plane,
         orders,
         Action.ROLLBACK,
         document,
-        by=whoever(by),
         paused=latest.paused,
         note=f"to order {target.sequence}",
-        group=plane.settings.group,
+        by=by,
+        changes=found,
+        timeout_s=timeout_s,
+        as_json=as_json,
     )
-    await give_and_tell(plane, order, found, timeout_s=timeout_s, as_json=as_json)
 
 
 @policy.command()
@@ -206,16 +208,17 @@ async def pause(
         raise ConfigError(
             f"the policy has no rules for {topic!r}: its entries are {', '.join(sorted(entries))}"
         )
-    order = following(
+    await give_and_tell(
+        plane,
         orders,
         Action.PAUSE,
         document,
-        by=whoever(by),
         paused=(*latest.paused, *({topic} - set(latest.paused))),
         note=topic,
-        group=plane.settings.group,
+        by=by,
+        timeout_s=timeout_s,
+        as_json=as_json,
     )
-    await give_and_tell(plane, order, (), timeout_s=timeout_s, as_json=as_json)
 
 
 @policy.command()
@@ -243,16 +246,17 @@ async def resume(
     if topic not in latest.paused:
         paused = ", ".join(latest.paused) or "nothing"
         raise ConfigError(f"{topic!r} is not paused: paused is {paused}")
-    order = following(
+    await give_and_tell(
+        plane,
         orders,
         Action.RESUME,
         document_of(latest),
-        by=whoever(by),
         paused=tuple(entry for entry in latest.paused if entry != topic),
         note=topic,
-        group=plane.settings.group,
+        by=by,
+        timeout_s=timeout_s,
+        as_json=as_json,
     )
-    await give_and_tell(plane, order, (), timeout_s=timeout_s, as_json=as_json)
 
 
 for view in (list_, get, history, diff):

@@ -2,7 +2,6 @@
 
 import getpass
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from stream_filter.app.giving import Given, give, orders_of
+from stream_filter.app.giving import Given, following, give, orders_of
 from stream_filter.app.policy_documents import Change, PolicyDocument, read_policy
 from stream_filter.app.settings import Settings
 from stream_filter.app.yaml_lines import parse_yaml
@@ -75,34 +74,6 @@ def giving_options(command: Command) -> Command:
     return command
 
 
-def whoever(by: str | None) -> str:
-    return by or f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-def following(
-    orders: Sequence[Order],
-    action: Action,
-    document: PolicyDocument,
-    *,
-    by: str,
-    paused: tuple[str, ...],
-    note: str,
-    group: str,
-) -> Order:
-    """The order after the last."""
-    return Order(
-        group=group,
-        sequence=orders[-1].sequence + 1 if orders else 1,
-        action=action,
-        by=by,
-        at_ms=int(time.time() * 1000),
-        policy_id=document.policy.policy_id,
-        policy_text=document.text,
-        paused=paused,
-        note=note,
-    )
-
-
 def document_of(order: Order) -> PolicyDocument:
     """An order's policy. Raises ConfigError where this version cannot read it."""
     return read_policy(f"order {order.sequence}", order.policy_text)
@@ -123,13 +94,28 @@ def numbered(orders: Sequence[Order], sequence: int) -> Order:
 
 async def give_and_tell(
     plane: ControlPlane,
-    order: Order,
-    changes: Sequence[Change],
+    orders: Sequence[Order],
+    action: Action,
+    document: PolicyDocument,
     *,
+    paused: tuple[str, ...],
+    note: str,
+    by: str | None,
+    changes: Sequence[Change] = (),
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Give an order, print which workers have it in force. Exit code 1 if a live one has not."""
+    """Give the order after `orders`, print which workers have it in force. Exit code 1 if a live
+    one has not. `by` None: whoever is at the keyboard."""
+    order = following(
+        orders,
+        action,
+        document,
+        by=by or f"{getpass.getuser()}@{socket.gethostname()}",
+        paused=paused,
+        note=note,
+        group=plane.settings.group,
+    )
     given = await give(order, plane.log, plane.board, timeout_s=timeout_s)
     if as_json:
         print_json(_as_document(given, changes))

@@ -110,4 +110,4 @@ class PacedProducer:
         self, partition: int, future: "asyncio.Future[object]", events: list[GeneratedEvent]
     ) -> None:
         metadata = await future
-        self._scoreboard.acknowledge(partition, metadata.offset, events)  # type: ignore[attr-defined]
+        self._scoreboard.acknowledge(partition, metadata.offset, events)  # type: ignore[attr-defined]  # aiokafka's

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
 from operator import attrgetter
 from time import perf_counter
 from typing import TypeVar
@@ -11,22 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Decisions, Reason, Route, forward_all
+from stream_filter.core.decision import forward_all
 from stream_filter.core.errors import ScorerError
 from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Policy, TopicPolicy
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
+from stream_filter.gate.emitting import emissions_of, refuse_oversized
 from stream_filter.gate.fold_summary import summarize, summary_emission
-from stream_filter.gate.headers import Stamp
 from stream_filter.gate.in_force import InForce, Switch
 from stream_filter.gate.partition_memory import PartitionMemory, recall
 from stream_filter.gate.ports import (
     FieldRead,
     LedgerCodec,
     MemoryCodec,
-    Record,
     RuleSet,
     Scorer,
     TextReader,
@@ -219,8 +217,7 @@ class Gate:
                 key=self._config.key,
                 now_ms=header.decided_at_ms,
             )
-        oversized = _oversized(batch.records, decisions, size_limits.get(rules.forward_to))
-        _dead_letter(decisions, list(oversized))
+        oversized = refuse_oversized(batch.records, decisions, size_limits.get(rules.forward_to))
         causes = {**texts.causes, **oversized}
         block = Block(
             header=header,
@@ -231,7 +228,15 @@ class Gate:
         )
         decided = perf_counter()
 
-        emissions = self._emissions(batch, rules, block, causes, size_limits)
+        emissions = emissions_of(
+            batch.records,
+            block,
+            causes,
+            forward_to=rules.forward_to,
+            dead_letter_topic=self._config.dead_letter_topic,
+            dead_letter_limit=size_limits.get(self._config.dead_letter_topic),
+            key=self._config.key,
+        )
         emissions += self._summaries(rules, ended, (batch.topic, batch.partition), force.policy_id)
         block_bytes = self._codec.encode(block)
         saved = memory.save(batch.next_offset)
@@ -310,54 +315,6 @@ class Gate:
             decided_at_ms=self._clock_ms(),
         )
 
-    def _emissions(
-        self,
-        batch: RecordBatch,
-        rules: TopicPolicy,
-        block: Block,
-        causes: Mapping[int, str],
-        size_limits: Mapping[str, int],
-    ) -> list[Emission]:
-        decisions = block.decisions
-        stamp = Stamp(
-            topic=batch.topic,
-            partition=batch.partition,
-            key=self._config.key,
-            policy_id=block.header.policy_id,
-            model_id=block.header.model_id,
-            rule_labels=block.rule_labels,
-        )
-        dead_letter_topic = self._config.dead_letter_topic
-        dead_limit = size_limits.get(dead_letter_topic)
-        emissions: list[Emission] = []
-        outgoing = np.flatnonzero(
-            (decisions.route == Route.FORWARD) | (decisions.route == Route.DEAD_LETTER)
-        )
-        is_forwarded = (decisions.route[outgoing] == Route.FORWARD).tolist()
-        reasons = decisions.reason[outgoing].tolist()
-        verdicts = decisions.verdict[outgoing].tolist()
-        scores = decisions.score[outgoing].tolist()
-        ruled = repeat(-1) if decisions.rule is None else decisions.rule[outgoing].tolist()
-        for index, forwarded, reason, verdict, score, rule in zip(
-            outgoing.tolist(), is_forwarded, reasons, verdicts, scores, ruled, strict=False
-        ):
-            record = batch.records[index]
-            key, value, kept = record.key, record.value, record.headers
-            if forwarded:
-                topic = rules.forward_to
-                added = stamp.forwarded(record.offset, reason, verdict, score, rule)
-            else:
-                topic = dead_letter_topic
-                omitted = dead_limit is not None and record_size(record) > dead_limit
-                if omitted:
-                    value = None
-                    if dead_limit is not None and _size(key, None, kept) > dead_limit:
-                        key, kept = None, ()
-                added = stamp.dead(record.offset, reason, causes[index], payload_omitted=omitted)
-            # The source's headers stay as they are; the gate's come last.
-            emissions.append(Emission(topic, key, value, record.timestamp, [*kept, *added]))
-        return emissions
-
 
 def _unread(rows: int) -> Texts:
     """No text at all, and nothing undecodable: the values were not looked at."""
@@ -383,41 +340,6 @@ def _score(
         [texts.distinct[index] for index in at], [digests[index] for index in at]
     )
     return scores, texts_read, failure
-
-
-def record_size(record: Record) -> int:
-    """An upper bound of a record's size on the wire, with the gate's headers, in bytes."""
-    return _size(record.key, record.value, record.headers)
-
-
-def _size(
-    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
-) -> int:
-    size = 600 + len(value or b"") + len(key or b"")
-    for name, content in headers:
-        size += len(name) * 4 + len(content or b"") + 10
-    return size
-
-
-def _oversized(
-    records: Sequence[Record], decisions: Decisions, limit: int | None
-) -> dict[int, str]:
-    """Why the forwarded records that their target would refuse cannot go there, by their index."""
-    if limit is None:
-        return {}
-    causes = {}
-    for index in np.flatnonzero(decisions.route == Route.FORWARD).tolist():
-        size = record_size(records[index])
-        if size > limit:
-            causes[index] = f"{size} bytes with headers, and the target topic takes {limit}"
-    return causes
-
-
-def _dead_letter(decisions: Decisions, at: Sequence[int]) -> None:
-    """Send these to the dead letters instead: too large for their target."""
-    decisions.route[at] = Route.DEAD_LETTER
-    decisions.reason[at] = Reason.TOO_LARGE
-    decisions.probability[at] = 0.0
 
 
 def _by_code(

@@ -28,6 +28,7 @@ from stream_filter.kafka.unit_of_work import (
     UnitOfWork,
     close_quietly,
 )
+from stream_filter.kafka.waiting import is_set_within
 
 _BACKOFF_S = (1.0, 15.0)
 
@@ -91,6 +92,7 @@ class DataPlane:
                     connection=self._connection,
                     gate=self._gate,
                     size_limits=self._size_limits,
+                    max_batch_bytes=self.max_batch_bytes,
                     observer=self._observer,
                     executor=executor,
                 )
@@ -104,9 +106,7 @@ class DataPlane:
                         backoff_s = _BACKOFF_S[0]
                     self._membership = None
                     self._observer.plane_failed(error, backoff_s)
-                    try:
-                        await asyncio.wait_for(self._stopping.wait(), backoff_s)
-                    except asyncio.TimeoutError:
+                    if not await is_set_within(self._stopping, backoff_s):
                         backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
 
     async def switch(
@@ -148,6 +148,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         connection: Connection,
         gate: Gate,
         size_limits: dict[str, int],
+        max_batch_bytes: int,
         observer: Observer,
         executor: ThreadPoolExecutor,
     ) -> None:
@@ -157,7 +158,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._observer = observer
         self._loops: dict[TopicPartition, tuple[PartitionLoop, asyncio.Task[None]]] = {}
         self._moving = asyncio.Lock()
-        self._max_batch_bytes = min([MAX_BATCH_BYTES, *size_limits.values()])
+        self._max_batch_bytes = max_batch_bytes
         self._shared = Shared(
             memory=MemoryReader(connection, memory_topic=config.accounts.memory),
             executor=executor,

@@ -35,6 +35,7 @@ class TolerantRecords:
         self._records = MemoryRecords(data)
         self._data = memoryview(data)
         self._at = 0
+        self.batch_type = _Batch
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._records, name)
@@ -46,7 +47,7 @@ class TolerantRecords:
         (length,) = struct.unpack_from(">i", self._data, self._at + _LENGTH_AT)
         raw = self._data[self._at : self._at + _OVERHEAD + length]
         self._at += len(raw)
-        return _Batch(batch, raw)
+        return self.batch_type(batch, raw)
 
 
 class _Batch:
@@ -115,31 +116,13 @@ class _Run:
         self.offset = records[-1].offset
 
 
-class _RunBatch:
-    def __init__(self, batch: Any) -> None:
-        self._batch = batch
+class _RunBatch(_Batch):
+    """A batch that comes as one run."""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
-
-    def __next__(self) -> Any:
-        return next(self._batch)
-
-    def __iter__(self) -> Iterator[_Run]:
-        records = self._batch.records()
+    def __iter__(self) -> Iterator[Any]:
+        records = self.records()
         if records:
             yield _Run(records)
-
-
-class _RunsOfRecords:
-    def __init__(self, records: Any) -> None:
-        self._records = records
-
-    def has_next(self) -> bool:
-        return bool(self._records.has_next())
-
-    def next_batch(self) -> _RunBatch:
-        return _RunBatch(self._records.next_batch())
 
 
 class StoredRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
@@ -147,8 +130,9 @@ class StoredRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka
 
     next_fetch_offset: int
 
-    def __init__(self, tp: Any, records: Any, *rest: Any) -> None:
-        super().__init__(tp, _RunsOfRecords(records), *rest)
+    def __init__(self, tp: Any, records: TolerantRecords, *rest: Any) -> None:
+        super().__init__(tp, records, *rest)
+        records.batch_type = _RunBatch
         self._waiting: list[Any] = []
         self._is_unpacked = False
         self._behind_waiting = self.next_fetch_offset

@@ -23,6 +23,7 @@ from stream_filter.kafka.byte_budget import ByteBudget
 from stream_filter.kafka.errors import translated
 from stream_filter.kafka.memory_reader import MemoryReader
 from stream_filter.kafka.unit_of_work import UnitOfWork
+from stream_filter.kafka.waiting import is_set_within
 
 _POLL_S = 0.5
 _BACKOFF_S = (0.2, 10.0)
@@ -103,7 +104,7 @@ class PartitionLoop:
                 if perf_counter() - began > _BACKOFF_S[1]:
                     backoff_s = _BACKOFF_S[0]
                 self._observer.unit_failed(topic, partition, error, backoff_s)
-                await self._pause(backoff_s)
+                await is_set_within(self._stopping, backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
 
     def stop(self) -> None:
@@ -268,12 +269,6 @@ class PartitionLoop:
     async def _settle(self, unit: UnitOfWork, settlement: Settlement, next_offset: int) -> None:
         await unit.deliver(settlement, next_offset)
         self._observer.partition_settled(settlement)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except asyncio.TimeoutError:
-            pass
 
 
 def _content_bytes(records: Sequence[Record]) -> int:

@@ -16,9 +16,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from stream_filter.app.giving import Given, give
+from stream_filter.app.giving import Given, following, give
 from stream_filter.app.policy_documents import PolicyDocument, read_policy
-from stream_filter.cli.policy_plane import control_plane, document_of, following
+from stream_filter.cli.policy_plane import control_plane, document_of
 from stream_filter.core.decision import Reason
 from stream_filter.core.ledger import Block
 from stream_filter.core.orders import Action

@@ -17,7 +17,8 @@ from stream_filter.core.errors import ScorerError
 from stream_filter.core.policy import Mode, Rule, TopicPolicy
 from stream_filter.core.position import event_id
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch
-from stream_filter.gate.gate import Gate, record_size
+from stream_filter.gate.emitting import record_size
+from stream_filter.gate.gate import Gate
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
 MakeGate = Callable[..., Gate]
