@@ -2,21 +2,18 @@
 
 Per topic, policy and pack, by epochs; each epoch has bounds of its own at α. A certificate is
 wrong while it is in force and the recall of its epoch is below the target: in at most α of
-epochs. Both ends of an interval hold together.
-
-*Silence counts against us*, whichever way we lean: for the lower end a held-out event without
-verdict is important and a forwarded one is not; for the upper end, which alone can refute, it
-is the other way round.
+epochs.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stream_filter.core.bounds import kept_needed, missed_bounds, recall_bound
-from stream_filter.core.checks import require_open_share
-from stream_filter.core.evidence import EpochEvidence, Stratum
+from stream_filter.core.bounds import kept_needed
+from stream_filter.core.evidence import EpochEvidence
+from stream_filter.core.findings import Finding, Interval, assess
 from stream_filter.core.forecast import kept_until_certified
+from stream_filter.core.targets import RecallTarget
 
 
 class CertificateState(StrEnum):
@@ -43,52 +40,6 @@ class StaleCause(StrEnum):
     """No verdict for `max_age`."""
     EVIDENCE = "evidence"
     """Counts or verdicts were lost."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecallTarget:
-    """What is to be certified."""
-
-    recall: float
-    """γ, in (0, 1)."""
-    failure_probability: float
-    """α, in (0, 1)."""
-    max_age_ms: int
-    """Without a verdict for so long, a certificate is stale."""
-    slice_floor: float | None = None
-    """The recall that no slice may be below, in (0, 1): 95 % overall can hide 0 % of one."""
-
-    def __post_init__(self) -> None:
-        require_open_share("recall", self.recall)
-        require_open_share("failure_probability", self.failure_probability)
-        if self.slice_floor is not None:
-            require_open_share("slice_floor", self.slice_floor)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """Both ends hold together with probability ≥ 1 − α."""
-
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What the evidence of an epoch, or of one slice of it, shows."""
-
-    kept: Interval
-    """K: important events forwarded for any reason but the holdout."""
-    missed: Interval
-    """M: important events among the would-be drops, the held-out ones included."""
-    found: int
-    """x: of these, found in the holdout."""
-    silent: int
-    """Shown, behind the watermark, and without verdict."""
-    recall: Interval
-    """K / (K + M)."""
-    miss_rate: Interval
-    """M / drops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,29 +128,6 @@ def certify(
     )
 
 
-def assess(
-    forwarded: Sequence[Stratum], dropped: Sequence[Stratum], *, failure_probability: float
-) -> Finding:
-    """What strata show, whatever their slices. α is shared by those that were seen by chance."""
-    kept_strata, missed_strata = _merged(forwarded), _merged(dropped)
-    parts = sum(0.0 < s.probability < 1.0 for s in (*kept_strata, *missed_strata))
-    alpha = failure_probability / max(parts, 1)
-    kept = _total([_count(stratum, alpha) for stratum in kept_strata])
-    missed = _total([_count(stratum, alpha) for stratum in missed_strata])
-    drops = max(sum(s.events for s in missed_strata), 1)
-    return Finding(
-        kept=kept,
-        missed=missed,
-        found=sum(s.important for s in missed_strata),
-        silent=sum(s.silent for s in (*kept_strata, *missed_strata)),
-        recall=Interval(
-            lower=recall_bound(kept.lower, missed.upper),
-            upper=recall_bound(kept.upper, missed.lower),
-        ),
-        miss_rate=Interval(lower=missed.lower / drops, upper=missed.upper / drops),
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _JudgedEpoch:
     epoch: EpochEvidence
@@ -243,40 +171,6 @@ def _state(recall: Interval, wanted: float) -> CertificateState:
     if recall.lower >= wanted:
         return CertificateState.CERTIFIED
     return CertificateState.REFUTED if recall.upper < wanted else CertificateState.UNCERTIFIED
-
-
-def _merged(strata: Sequence[Stratum]) -> list[Stratum]:
-    """One stratum for each chance: a bound on a sum is tighter than a sum of bounds."""
-    by_chance: dict[float, list[Stratum]] = {}
-    for stratum in strata:
-        by_chance.setdefault(stratum.probability, []).append(stratum)
-    return [
-        Stratum(
-            probability=chance,
-            events=sum(s.events for s in alike),
-            shown=sum(s.shown for s in alike),
-            judged=sum(s.judged for s in alike),
-            important=sum(s.important for s in alike),
-        )
-        for chance, alike in sorted(by_chance.items())
-    ]
-
-
-def _count(stratum: Stratum, alpha: float) -> Interval:
-    """How many of a stratum's events are important."""
-    not_ruled_out = float(stratum.events - (stratum.judged - stratum.important))
-    if stratum.probability == 0.0:
-        return Interval(lower=0.0, upper=not_ruled_out)
-    lower, upper = missed_bounds(
-        [stratum.important, stratum.important + stratum.silent],
-        stratum.probability,
-        failure_probability=alpha,
-    )
-    return Interval(lower=float(lower[0]), upper=min(float(upper[1]), not_ruled_out))
-
-
-def _total(counts: Sequence[Interval]) -> Interval:
-    return Interval(lower=sum(c.lower for c in counts), upper=sum(c.upper for c in counts))
 
 
 def _forecast_ms(judged: _JudgedEpoch, target: RecallTarget) -> int | None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from stream_filter.core.canonical import MASK_SET_VERSION
+from stream_filter.core.targets import CalibratedFor, Target
 from stream_filter.core.template import TextTemplate
 
 
@@ -84,6 +85,17 @@ class TopicPolicy:
     ramp: float = 100.0
     """Percent of the records on which `enforce` acts; the others are treated as in `shadow`."""
     rules: tuple[Rule, ...] = ()
+    target: Target | None = None
+    """What is to be certified; None: nothing is promised."""
+    calibrated_for: CalibratedFor | None = None
+    """What the thresholds were calibrated for; None: they were chosen by hand, or are none."""
+
+    @property
+    def reading_id(self) -> str:
+        """16 hex digits of the SHA-256 of what decides which text the model reads, masks apart."""
+        source = self.text.source if self.text else None
+        content = json.dumps([self.format.value, source], separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
     def rule_labels(self) -> tuple[str, ...]:

@@ -8,16 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_filter.core.bounds import missed_lower, missed_upper
-from stream_filter.core.certificate import (
-    Certificate,
-    CertificateState,
-    Interval,
-    RecallTarget,
-    StaleCause,
-    assess,
-    certify,
-)
+from stream_filter.core.certificate import Certificate, CertificateState, StaleCause, certify
 from stream_filter.core.evidence import EpochEvidence, Stratum
+from stream_filter.core.findings import Interval, assess
+from stream_filter.core.targets import RecallTarget
 
 HOUR = 3_600_000
 TARGET = RecallTarget(recall=0.95, failure_probability=0.05, max_age_ms=24 * HOUR)

@@ -18,6 +18,7 @@ from stream_filter.core.policy import (
     Thresholds,
     TopicPolicy,
 )
+from stream_filter.core.targets import CalibratedFor, Slices, Target
 from stream_filter.core.template import parse_template
 
 BASE = TopicPolicy(
@@ -43,6 +44,18 @@ def test_policy_id_is_golden() -> None:
     assert Policy(topics=(BASE,)).policy_id == "e5764958b511b4e3"
 
 
+FOR = CalibratedFor(
+    drop_below=0.2,
+    recall=0.95,
+    failure_probability=0.05,
+    model_id="0123456789abcdef",
+    mask_set="masks-1",
+    reading_id="0123456789abcdef",
+    labels_id="0123456789abcdef",
+    positives=100,
+    at_ms=0,
+)
+
 CHANGES: list[dict[str, Any]] = [
     {"topic": "payments.log"},
     {"format": Format.TEXT},
@@ -62,6 +75,11 @@ CHANGES: list[dict[str, Any]] = [
     {"fold": Fold(window_ms=61_000, keep=3)},
     {"fold": Fold(window_ms=60_000, keep=4)},
     {"ramp": 99.0},
+    {"target": Target(recall=0.95)},
+    {"target": Target(recall=0.96)},
+    {"target": Target(slices=Slices(fields=(("service",),)))},
+    {"calibrated_for": FOR},
+    {"calibrated_for": replace(FOR, drop_below=0.1)},
 ]
 
 
@@ -206,3 +224,15 @@ def test_rules_are_called_by_name_or_place() -> None:
         Rule(when="true", then="keep"),
     )
     assert replace(BASE, rules=rules).rule_labels == ("#1", "all", "#3")
+
+
+def test_reading_id_is_of_what_the_model_reads() -> None:
+    """Format and template decide it, and nothing else of a topic does."""
+    ids = {
+        replace(BASE, **change).reading_id
+        for change in CHANGES
+        if not {"format", "text"} & change.keys()
+    }
+    assert ids == {BASE.reading_id}
+    other = [{"format": Format.TEXT}, {"text": parse_template("{message}")}, {"text": None}]
+    assert len({replace(BASE, **change).reading_id for change in [*other, {}]}) == 4

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stream_filter.core.certificate import Certificate, CertificateState, RecallTarget, certify
+from stream_filter.core.certificate import Certificate, CertificateState, certify
 from stream_filter.core.evidence import EpochEvidence, Stratum
+from stream_filter.core.targets import RecallTarget
 
 pytestmark = pytest.mark.statistics
 
