@@ -21,6 +21,8 @@ from aiokafka import AIOKafkaProducer
 from bench.streams import STREAMS, open_stream
 
 _TICK_S = 0.01
+_MOST_IN_BATCH = 2_000
+"""So that a batch is never full: after a stall, what is due goes out over the next ticks."""
 
 
 class Acknowledged(Protocol):
@@ -52,7 +54,7 @@ async def produce(
             due = int(rate * elapsed_s) - sent
             for partition in partitions if due >= len(partitions) else ():
                 batch = producer.create_batch()
-                for value in islice(values, due // len(partitions)):
+                for value in islice(values, min(_MOST_IN_BATCH, due // len(partitions))):
                     batch.append(key=None, value=value, timestamp=time.time_ns() // 1_000_000)
                 batch.close()
                 count, sent_ns = batch.record_count(), time.monotonic_ns()

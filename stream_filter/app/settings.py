@@ -142,13 +142,13 @@ class Settings(BaseSettings):
         default=10_000, ge=1, le=1_000_000, description="Most records in one unit of work."
     )
     fetch_min_bytes: int = Field(
-        default=128 << 10, ge=1, description="The broker answers a fetch when so much is there."
+        default=1, ge=1, description="The broker answers a fetch when so many bytes are there."
     )
     fetch_max_wait_ms: int = Field(
         default=20, ge=1, le=5_000, description="Or when it has waited for so long."
     )
     max_partition_fetch_bytes: int = Field(
-        default=4 << 20, ge=1024, description="Most bytes that one fetch asks of a partition."
+        default=2 << 20, ge=1024, description="Most bytes that one fetch asks of a partition."
     )
     max_in_flight_bytes: int = Field(
         default=64 << 20, ge=1024, description="Most bytes of records in the worker at once."

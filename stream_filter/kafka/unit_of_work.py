@@ -6,13 +6,15 @@
 
 An idle partition's fold summaries are such a unit without a block.
 
-Exactly once, the three are one transaction. At least once, each is acknowledged before the next.
+Exactly once, the three are one transaction, and 3 takes effect with the others or not at all. At
+least once, 1 and 2 are acknowledged before 3.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -23,6 +25,9 @@ from stream_filter.kafka.errors import translated
 from stream_filter.kafka.placement import by_key, by_source
 
 _CLOSE_S = 5.0
+_RETRY_BACKOFF_MS = 10
+"""aiokafka's default is 100. One transaction in sixty meets the end of the one before it, and would
+stand still for so long."""
 MAX_BATCH_BYTES = 512 * 1024
 """Of one batch of records sent; less where a target topic takes less."""
 
@@ -54,7 +59,7 @@ class AccountTopics:
 
 
 class Writer:
-    """Writes a unit's records through a producer; returns when all are acknowledged."""
+    """Writes a unit's records through a producer."""
 
     def __init__(
         self, producer: AIOKafkaProducer, *, source: TopicPartition, accounts: AccountTopics
@@ -63,7 +68,8 @@ class Writer:
         self._source = source
         self._accounts = accounts
 
-    async def write(self, work: Outcome | Settlement) -> None:
+    async def write(self, work: Outcome | Settlement) -> "asyncio.Future[list[object]]":
+        """Hand all of it to the producer. What is returned is done when all is acknowledged."""
         by_topic: dict[str, list[Emission]] = defaultdict(list)
         for emission in work.emissions:
             by_topic[emission.topic].append(emission)
@@ -76,7 +82,8 @@ class Writer:
             count = len(await self._producer.partitions_for(emission.topic))
             target = TopicPartition(emission.topic, by_source(self._source, count))
             by_target[target].append(emission)
-        await asyncio.gather(*(self._send(*item) for item in by_target.items()))
+        sent = await asyncio.gather(*(self._send(*item) for item in by_target.items()))
+        return asyncio.gather(*chain.from_iterable(sent))
 
     def _account(self, work: Outcome | Settlement) -> Iterator[Emission]:
         if isinstance(work, Outcome):
@@ -96,7 +103,9 @@ class Writer:
                 topic=self._accounts.memory, key=key, value=value, timestamp_ms=at_ms, headers=[]
             )
 
-    async def _send(self, target: TopicPartition, emissions: Iterable[Emission]) -> None:
+    async def _send(
+        self, target: TopicPartition, emissions: Iterable[Emission]
+    ) -> "list[asyncio.Future[object]]":
         acknowledged: list[asyncio.Future[object]] = []
         builder = self._producer.create_batch()
         for _, key, value, timestamp, headers in emissions:
@@ -104,7 +113,7 @@ class Writer:
                 acknowledged.append(await self._submit(builder, target))
                 builder = self._producer.create_batch()
         acknowledged.append(await self._submit(builder, target))
-        await asyncio.gather(*acknowledged)
+        return acknowledged
 
     async def _submit(self, builder: object, target: TopicPartition) -> "asyncio.Future[object]":
         future: asyncio.Future[object] = await self._producer.send_batch(
@@ -153,6 +162,7 @@ class ExactlyOnce:
             compression_type=compression,
             max_batch_size=max_batch_bytes,
             linger_ms=0,
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
         self._writer = Writer(self._producer, source=source, accounts=accounts)
 
@@ -163,9 +173,13 @@ class ExactlyOnce:
     async def deliver(self, work: Outcome | Settlement, next_offset: int) -> None:
         with translated(f"the transaction of {_name(self._source)} up to {next_offset}"):
             await self._producer.begin_transaction()
-            await self._writer.write(work)
-            await self._producer.send_offsets_to_transaction(
-                {self._source: next_offset}, self._group
+            acknowledged = await self._writer.write(work)
+            # While the records are on their way, the offset joins the transaction.
+            await asyncio.gather(
+                acknowledged,
+                self._producer.send_offsets_to_transaction(
+                    {self._source: next_offset}, self._group
+                ),
             )
             await self._producer.commit_transaction()
 
@@ -193,7 +207,7 @@ class AtLeastOnce:
 
     async def deliver(self, work: Outcome | Settlement, next_offset: int) -> None:
         with translated(f"the records of {_name(self._source)} up to {next_offset}"):
-            await self._writer.write(work)
+            await (await self._writer.write(work))
             await self._consumer.commit({self._source: next_offset})
 
     async def close(self) -> None:
