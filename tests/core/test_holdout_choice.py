@@ -25,7 +25,8 @@ def needed(holdout: float, recall: float) -> int | None:
 @settings(max_examples=30, deadline=None)
 @given(kept=st.floats(500, 1e7), recall=st.floats(0.96, 0.999))
 def test_enough_and_hardly_more(kept: float, recall: float) -> None:
-    """The chosen holdout certifies in time; one a tenth smaller would not."""
+    """The chosen holdout certifies in time; one half as large would not. (A median jumps where one
+    more miss is as likely as not, so there may be a smaller one close by that would.)"""
     wanted = CertifyWithin(
         within_ms=1_000_000, events_per_s=kept / 1000, prevalence=0.5, recall=recall
     )
@@ -35,7 +36,7 @@ def test_enough_and_hardly_more(kept: float, recall: float) -> None:
         at_most = needed(0.5, recall)
         assert at_most is None or at_most > in_time
         return
-    enough, less = needed(chosen, recall), needed(chosen * 0.9, recall)
+    enough, less = needed(chosen, recall), needed(chosen * 0.5, recall)
     assert enough is not None
     assert enough <= in_time * (1 + 1e-9)
     assert less is None or less > in_time
