@@ -1,5 +1,6 @@
 """Labelled events from a file, for calibration."""
 
+import hashlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +27,31 @@ class Labels:
     """None where no line has one: all events had the same chance to be labelled."""
     without_score: int
     """Lines left out because the model gave no score: no threshold decides on them."""
+    labels_id: str
+    """16 hex digits of the SHA-256 of what was read."""
+    model_id: str | None = None
+    """Of the pack that all scores are from, where the labels say so."""
 
 
 def read_labels(path: Path) -> Labels:
     """Read JSON lines: `score` in [0, 1] or null, `important` true or false (or 1 or 0), and, in
-    all lines or none, `probability`, the chance under which the event came to be labelled. Other
-    keys are left alone, but for `reason`: labels that a gate has chosen are refused without
-    probabilities, and without any drop among them.
+    all lines or none, `probability`, the chance under which the event came to be labelled; and
+    `model_id`, the pack that the score is from. Other keys are left alone, but for `reason`:
+    labels that a gate has chosen are refused without probabilities, and without any drop among
+    them.
 
     Raises ConfigError with the line: not readable, not such lines, no label at all.
     """
     scores, important, chances = array("d"), array("b"), array("d")
     without_score = 0
     reasons: dict[str, int] = {}
+    digest = hashlib.sha256()
+    model_ids: dict[str, int] = {}
     first_without_chance = 0
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
+                digest.update(line)
                 if not line.strip():
                     continue
                 place = f"{path}:{number}"
@@ -54,6 +63,8 @@ def read_labels(path: Path) -> Labels:
                 if row.get("score", 0) is None:
                     without_score += 1
                     continue
+                if row.get("model_id") is not None:
+                    model_ids.setdefault(str(row["model_id"]), number)
                 scores.append(_number(row, "score", place))
                 important.append(bool(label))
                 if "probability" in row:
@@ -79,7 +90,19 @@ def read_labels(path: Path) -> Labels:
         important=np.array(important, np.bool_),
         probabilities=np.array(chances) if chances else None,
         without_score=without_score,
+        labels_id=digest.hexdigest()[:16],
+        model_id=_only_model(path, model_ids),
     )
+
+
+def _only_model(path: Path, model_ids: dict[str, int]) -> str | None:
+    if len(model_ids) > 1:
+        (first, _), (other, number), *_ = model_ids.items()
+        raise ConfigError(
+            f"{path}:{number}: model_id: these scores are of pack {other!r}, those before of "
+            f"{first!r}: a threshold holds for one pack; calibrate with the labels of one"
+        )
+    return next(iter(model_ids), None)
 
 
 def _require_fair(path: Path, reasons: dict[str, int], *, has_chances: bool) -> None:

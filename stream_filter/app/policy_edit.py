@@ -1,16 +1,21 @@
-"""Changing thresholds in a policy file and nothing else: comments, order and layout stay."""
+"""Writing calibrated thresholds into a policy file, with what they were calibrated for, and
+nothing else: comments, order and layout stay."""
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
+from typing import Any
 
-import yaml
-
-from stream_filter.app.policy_file import load_policy
+from stream_filter.app.policy_file import freeze_policy
+from stream_filter.app.target_model import calibration_values
+from stream_filter.app.yaml_edit import with_entries
+from stream_filter.app.yaml_lines import parse_yaml, read_yaml
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Policy, Thresholds, TopicPolicy
+from stream_filter.core.targets import CalibratedFor
 
 
 def rules_of(policy: Policy, topic: str, path: Path) -> TopicPolicy:
@@ -33,78 +38,93 @@ def written_threshold(threshold: float) -> float:
     return float(lowered.quantize(Decimal(1).scaleb(digits), rounding=ROUND_FLOOR))
 
 
-def write_thresholds(path: Path, topic: str, thresholds: Thresholds) -> Policy:
-    """Put `raw` thresholds in force for one topic of a policy file, in one step, and return the
-    policy that it then holds. Where the topic takes them from `defaults`, it gets its own.
+def policy_to_calibrate(path: Path, topic: str) -> Policy:
+    """The policy as if the topic had never been calibrated: what it was calibrated for may no
+    longer be in force, which is why it is calibrated again. Raises ConfigError."""
+    document = read_yaml(path)
+    for block in (document.values.get("defaults"), _entry(document.values, topic)):
+        if isinstance(block, dict):
+            block.pop("calibration", None)
+    return freeze_policy(document)
+
+
+def write_calibration(
+    path: Path,
+    topic: str,
+    thresholds: Thresholds,
+    bound: CalibratedFor,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Policy:
+    """Put thresholds in force for one topic of a policy file, with what they were calibrated for,
+    in one step, and return the policy that it then holds. Where the topic takes them from
+    `defaults`, it gets its own; where it has no target, that of the calibration. `known`: more
+    entries of the topic to set, whole, like a holdout's measured rate.
 
     Raises ConfigError where the file is no policy, has no such topic, is not writable, or is laid
     out so that an edit would change more than this: then it is left as it is.
     """
-    before = load_policy(path)
+    before = policy_to_calibrate(path, topic)
     rules = rules_of(before, topic, path)
+    entries: dict[str, Mapping[str, Any]] = {**(known or {})}
+    if rules.target is None:
+        entries["target"] = {
+            "recall": bound.recall,
+            "failure_probability": bound.failure_probability,
+        }
+    entries["calibration"] = calibration_values(bound)
     text = path.read_bytes().decode("utf-8")  # as it stands: line ends and byte order mark too
-    edited = _edited(text, topic, thresholds, path)
-    expected = Policy(
-        topics=tuple(
-            replace(other, thresholds=thresholds) if other is rules else other
-            for other in before.topics
-        )
-    )
+    numbers = {"drop_below": thresholds.drop_below, "keep_above": thresholds.keep_above}
+    edited = with_entries(text, topic, numbers, entries)
+    if edited is None:
+        raise _by_hand(path, topic, thresholds)
+    after = freeze_policy(parse_yaml(str(path), edited.encode()))
+    if not _differs_only_in(topic, after, before, thresholds, bound):
+        raise _by_hand(path, topic, thresholds)
+    _replace(path, edited)
+    return after
+
+
+def _entry(values: Mapping[str, Any], topic: str) -> Any:
+    topics = values.get("topics")
+    return topics.get(topic) if isinstance(topics, dict) else None
+
+
+def _differs_only_in(
+    topic: str, after: Policy, before: Policy, thresholds: Thresholds, bound: CalibratedFor
+) -> bool:
+    """Whether the edit did what it should: these thresholds and this binding in that topic, with
+    what may follow from them, and nothing elsewhere but the id of a pack that it shares."""
+    if [r.topic for r in after.topics] != [r.topic for r in before.topics]:
+        return False
+    for new, old in zip(after.topics, before.topics, strict=True):
+        expected = replace(old, model_id=new.model_id)
+        if old.topic == topic:
+            if new.thresholds != thresholds or new.calibrated_for != bound:
+                return False
+            expected = replace(
+                expected,
+                thresholds=thresholds,
+                calibrated_for=bound,
+                is_uncalibrated=False,
+                target=old.target or new.target,
+                holdout=new.holdout,
+                certify_within=new.certify_within,
+            )
+        if new != expected:
+            return False
+    return True
+
+
+def _replace(path: Path, text: str) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(edited.encode("utf-8"))
+            file.write(text.encode("utf-8"))
         draft.chmod(path.stat().st_mode & 0o7777)
-        if load_policy(draft) != expected:
-            raise _by_hand(path, topic, thresholds)
         draft.replace(path.resolve())
     finally:
         draft.unlink(missing_ok=True)
-    return expected
-
-
-def _edited(text: str, topic: str, thresholds: Thresholds, path: Path) -> str:
-    mark = 1 if text.startswith("\ufeff") else 0
-    root = yaml.compose(text[mark:], yaml.SafeLoader)
-    block = _value(_value(root, "topics"), topic)
-    raw = _value(block, "raw")
-    written = f"{{drop_below: {thresholds.drop_below!r}, keep_above: {thresholds.keep_above!r}}}"
-    if not isinstance(block, yaml.MappingNode):
-        raise _by_hand(path, topic, thresholds)
-    start, end = block.start_mark.index, block.end_mark.index
-    if raw is None:
-        first = block.start_mark
-        if block.flow_style:
-            replacements = [(start + 1, start + 1, f"raw: {written}, ")]
-        else:
-            line_end = "\r\n" if "\r\n" in text else "\n"
-            indent = " " * first.column
-            replacements = [(start, start, f"raw: {written}{line_end}{indent}")]
-    else:
-        drop, keep = _value(raw, "drop_below"), _value(raw, "keep_above")
-        nodes = (raw, drop, keep)
-        # An alias (`raw: *usual`) has the place of what it stands for: an edit would go there.
-        if any(n is None or not start <= n.start_mark.index <= end for n in nodes):
-            raise _by_hand(path, topic, thresholds)
-        replacements = [
-            (node.start_mark.index, node.end_mark.index, repr(value))
-            for node, value in ((drop, thresholds.drop_below), (keep, thresholds.keep_above))
-            if node is not None
-        ]
-    edited = text[mark:]
-    for begin, stop, new in sorted(replacements, reverse=True):
-        edited = edited[:begin] + new + edited[stop:]
-    return text[:mark] + edited
-
-
-def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    for key_node, value in node.value:
-        if isinstance(key_node, yaml.ScalarNode) and key_node.value == key:
-            return value  # type: ignore[no-any-return]  # PyYAML has no types
-    return None
 
 
 def _by_hand(path: Path, topic: str, thresholds: Thresholds) -> ConfigError:

@@ -1,5 +1,6 @@
 """The policy file: validated here, frozen into `core.policy`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,8 +16,24 @@ from pydantic import (
 
 from stream_filter.app.durations import DURATION_PATTERN, check_duration, duration_ms
 from stream_filter.app.policy_rules import rule_problems
+from stream_filter.app.target_model import (
+    TARGET_KEYS,
+    UNCALIBRATED,
+    CalibrationModel,
+    FieldNames,
+    HoldoutModel,
+    LongDuration,
+    OnFailureName,
+    SlicesModel,
+    TargetModel,
+    freeze_calibration,
+    freeze_holdout,
+    freeze_target,
+)
+from stream_filter.app.target_problems import target_problems
 from stream_filter.app.yaml_lines import YamlDocument, explain, read_yaml
 from stream_filter.core.errors import ConfigError
+from stream_filter.core.holdout_choice import CertifyWithin, choose_holdout
 from stream_filter.core.policy import (
     Fold,
     Format,
@@ -27,23 +44,22 @@ from stream_filter.core.policy import (
     Thresholds,
     TopicPolicy,
 )
+from stream_filter.core.targets import Target
 from stream_filter.core.template import parse_template
 
 LATER = {
-    "target": "give raw thresholds",
     "budget": "leave it out",
     "overload": "leave it out",
     "challenger": "leave it out",
-    "on_failure": "leave it out",
-    "epoch": "leave it out",
-    "max_age": "leave it out",
-    "slices": "leave it out",
     "redact": "leave it out",
     "undo_for": "leave it out",
     "priority": "leave it out",
     "schedule": "leave it out",
 }
 """Keys that have their place in the policy and no meaning yet: refused, never ignored."""
+
+HOLDOUT = 0.01
+"""Where none is given."""
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 _Percent = Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)]
@@ -160,20 +176,67 @@ class TopicModel(_Closed):
         description="The model pack that gives the scores: its folder's name, or name and id.",
         examples=["triage-starter", {"pack": "triage-starter", "id": "0123456789abcdef"}],
     )
-    raw: RawModel = Field(
+    raw: RawModel | None = Field(
+        default=None,
         description="Thresholds on the score: below the first drop, from the second on keep, "
-        "between them abstain.",
+        "between them abstain. Required where there is no target.",
         examples=[{"drop_below": 0.2, "keep_above": 0.8}],
+    )
+    target: TargetModel | None = Field(
+        default=None,
+        description="The recall to be certified. Without raw, nothing is dropped for its score "
+        "until a threshold is calibrated. null: no target.",
+        examples=[{"recall": 0.95, "failure_probability": 0.05}],
+    )
+    calibration: CalibrationModel | None = Field(
+        default=None,
+        description="What raw was calibrated for, written by `stream-filter calibrate`. Another "
+        "pack, mask set or text is refused. null: raw was chosen by hand.",
+        examples=[
+            {
+                "drop_below": 0.2,
+                "recall": 0.95,
+                "failure_probability": 0.05,
+                "pack": "0123456789abcdef",
+                "masks": "masks-1",
+                "reading": "0123456789abcdef",
+                "labels": "0123456789abcdef",
+                "positives": 300,
+                "at": "2026-01-31T12:00:00Z",
+            }
+        ],
     )
     mode: Literal["shadow", "enforce"] = Field(
         default="shadow",
         description="shadow: decide, forward everything; enforce: act.",
         examples=["shadow", "enforce"],
     )
-    holdout: _Share = Field(
-        default=0.01,
-        description="Share of would-be drops that is forwarded all the same.",
-        examples=[0.01],
+    holdout: _Share | HoldoutModel = Field(
+        default=HOLDOUT,
+        description="Share of would-be drops that is forwarded all the same; or by when a "
+        "certificate is wanted, which it follows from.",
+        examples=[0.01, {"certify_within": "24h", "rate": "50000/s", "prevalence": 0.001}],
+    )
+    epoch: LongDuration = Field(
+        default="7d",
+        description="For how long evidence is counted together; each epoch has bounds of its own.",
+        examples=["7d"],
+    )
+    max_age: LongDuration = Field(
+        default="1d",
+        description="Without a verdict for so long, a certificate is stale.",
+        examples=["6h"],
+    )
+    on_failure: OnFailureName = Field(
+        default="forward_all",
+        description="What all workers do when the certificate is refuted or stale.",
+        examples=["forward_all", "widen", "shadow"],
+    )
+    slices: FieldNames | SlicesModel | None = Field(
+        default=None,
+        description="Fields by whose values recall is watched apart, with a floor for each. "
+        "null: none.",
+        examples=[["service"], {"by": ["service"], "recall": 0.8}],
     )
     forward_to: _TopicName = Field(
         default="llm.analysis",
@@ -209,6 +272,14 @@ class TopicModel(_Closed):
         return float(value) if type(value) is int else value
 
     @model_validator(mode="after")
+    def _has_thresholds_or_a_target(self) -> "TopicModel":
+        if self.raw is None and self.target is None:
+            raise ValueError(
+                "raw: is missing: give raw thresholds, or a target like {recall: 0.95}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _text_fits_format(self) -> "TopicModel":
         if self.format == "text" and self.text is not None:
             raise ValueError("text: plain text is read whole; leave `text` out or use format: json")
@@ -232,7 +303,13 @@ class DefaultsModel(_Closed):
     model: str | PackModel | None = None
     raw: RawModel | None = None
     mode: Literal["shadow", "enforce"] | None = None
-    holdout: _Share | None = None
+    target: TargetModel | None = None
+    calibration: CalibrationModel | None = None
+    holdout: _Share | HoldoutModel | None = None
+    epoch: LongDuration | None = None
+    max_age: LongDuration | None = None
+    on_failure: OnFailureName | None = None
+    slices: FieldNames | SlicesModel | None = None
     forward_to: _TopicName | None = None
     novelty: NoveltyModel | None = None
     fold: FoldModel | None = None
@@ -281,14 +358,16 @@ def freeze_policy(document: YamlDocument) -> Policy:
         parsed = PolicyModel.model_validate(with_defaults(document.values))
     except ValidationError as error:
         raise explain(error, document, PolicyModel) from error
-    policy = Policy(topics=tuple(_freeze(name, rules) for name, rules in parsed.topics.items()))
+    policy = _bound_to_packs(
+        Policy(topics=tuple(_freeze(name, rules) for name, rules in parsed.topics.items()))
+    )
     problems = [
         document.problem(("topics", name), problem)
         for name in parsed.topics
         for problem in _topic_problems(name, policy)
     ]
     for rules in policy.topics:
-        problems += rule_problems(rules, document)
+        problems += [*rule_problems(rules, document), *target_problems(rules, document)]
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     return policy
@@ -327,7 +406,7 @@ def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
             **{
                 k: v
                 for k, v in defaults.items()
-                if k in TopicModel.model_fields and _fits(k, rules)
+                if k in TopicModel.model_fields and _fits(k, rules, defaults)
             },
             **rules,
         }
@@ -338,22 +417,29 @@ def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "topics": merged}
 
 
-def _fits(key: str, rules: dict[str, Any]) -> bool:
-    """A default text template is not for topics of plain text."""
-    return not (key == "text" and rules.get("format") == "text")
+def _fits(key: str, rules: dict[str, Any], defaults: dict[str, Any]) -> bool:
+    """A default text template is not for topics of plain text, and what belongs to a target not
+    for topics without one."""
+    if key == "text":
+        return rules.get("format") != "text"
+    return key not in TARGET_KEYS or {**defaults, **rules}.get("target") is not None
 
 
 def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
     pack = PackModel(pack=rules.model) if isinstance(rules.model, str) else rules.model
+    target = freeze_target(rules) if rules.target else None
+    wanted = freeze_holdout(rules.holdout) if isinstance(rules.holdout, HoldoutModel) else None
     return TopicPolicy(
         topic=name,
         format=Format(rules.format),
         text=parse_template(rules.text) if rules.text is not None else None,
         model=pack.pack,
         model_id=pack.id,
-        thresholds=Thresholds(drop_below=rules.raw.drop_below, keep_above=rules.raw.keep_above),
+        thresholds=Thresholds(drop_below=rules.raw.drop_below, keep_above=rules.raw.keep_above)
+        if rules.raw
+        else UNCALIBRATED,
         mode=Mode(rules.mode),
-        holdout=rules.holdout,
+        holdout=rules.holdout if isinstance(rules.holdout, float) else _chosen(wanted, target),
         forward_to=rules.forward_to,
         novelty=Novelty(forward_first=rules.novelty.forward_first) if rules.novelty else None,
         fold=Fold(window_ms=duration_ms(rules.fold.window), keep=rules.fold.keep)
@@ -361,6 +447,28 @@ def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
         else None,
         ramp=rules.ramp,
         rules=tuple(Rule(**rule.model_dump()) for rule in rules.rules),
+        target=target,
+        calibrated_for=freeze_calibration(rules.calibration) if rules.calibration else None,
+        is_uncalibrated=rules.raw is None,
+        certify_within=wanted,
+    )
+
+
+def _chosen(wanted: CertifyWithin | None, target: Target | None) -> float:
+    """What is refused afterwards, or follows from nothing known, has the usual holdout."""
+    chosen = choose_holdout(wanted, target) if wanted and target else None
+    return HOLDOUT if chosen is None else chosen
+
+
+def _bound_to_packs(policy: Policy) -> Policy:
+    """The same policy, each pack with the id that thresholds were calibrated for: it is one pack
+    for all topics that name it."""
+    ids = {r.model: r.calibrated_for.model_id for r in policy.topics if r.calibrated_for}
+    return Policy(
+        topics=tuple(
+            replace(rules, model_id=rules.model_id or ids.get(rules.model))
+            for rules in policy.topics
+        )
     )
 
 

@@ -19,6 +19,7 @@ from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
 from stream_filter.app.policy_file import DefaultsModel, PolicyModel, RuleModel, TopicModel
 from stream_filter.app.settings import Settings
+from stream_filter.app.target_model import HoldoutModel
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
 from stream_filter.gate import headers as sf
@@ -120,7 +121,11 @@ def _policy() -> dict[str, Any]:
         for name in defaults["properties"]
     }
     for properties in (topic["properties"], defaults["properties"]):
-        properties["text"] = _never_null(properties["text"])
+        for name in ("text", "raw"):
+            properties[name] = _never_null(properties[name])
+    holdout = definitions[HoldoutModel.__name__]["properties"]
+    for name in ("rate", "prevalence", "recall"):
+        holdout[name] = _never_null(holdout[name])
     rule = definitions[RuleModel.__name__]["properties"]
     for name in ("name", "holdout"):
         rule[name] = _never_null(rule[name])
@@ -137,6 +142,26 @@ def _policy() -> dict[str, Any]:
         }
         for name in topic.pop("required")
     ]
+    # And thresholds, or a target that they are calibrated for.
+    schema["allOf"].append(
+        {
+            "anyOf": [
+                *(
+                    {"properties": {"defaults": {"required": [name]}}, "required": ["defaults"]}
+                    for name in ("raw", "target")
+                ),
+                {
+                    "properties": {
+                        "topics": {
+                            "additionalProperties": {
+                                "anyOf": [{"required": [name]} for name in ("raw", "target")]
+                            }
+                        }
+                    }
+                },
+            ]
+        }
+    )
     return schema
 
 

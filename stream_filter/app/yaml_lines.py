@@ -1,6 +1,7 @@
 """YAML with a memory of lines, so that every complaint can name its place."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,8 @@ from stream_filter.core.errors import ConfigError
 Place: TypeAlias = tuple[str | int, ...]
 _LIMIT_BYTES = 1_000_000
 _LIMIT_NODES = 100_000
+_PLAIN_BRANCH = re.compile(r"(constrained-)?(str|float|int)$|list\[")
+_KEYS_BRANCH = re.compile(r"(function-after\[.*, )?\w*Model\]?$")
 
 
 class YamlDocument:
@@ -115,7 +118,7 @@ def explain(error: ValidationError, document: YamlDocument, model: type[BaseMode
             continue
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = "unknown key" + suggestion(str(place[-1]), _known_keys(model))
+            message = "unknown key" + suggestion(str(place[-1]), _known_keys(model, place[:-1]))
         elif item["type"] == "missing":
             message = "is missing"
         elif item["type"] != "value_error":
@@ -130,16 +133,16 @@ def explain(error: ValidationError, document: YamlDocument, model: type[BaseMode
 
 def _is_branch(step: str | int) -> bool:
     """pydantic names the branch of a union in the place: it is no key of the file."""
-    return isinstance(step, str) and (step in {"str", "float", "int"} or step.endswith("Model"))
+    return isinstance(step, str) and bool(_PLAIN_BRANCH.match(step) or _KEYS_BRANCH.match(step))
 
 
 def _is_beside_the_point(item: ErrorDetails) -> bool:
-    """Of a union of a string and keys, the branch that the user did not take."""
-    branch = item["loc"][-1]
+    """Of a union of a plain value and keys, the branch that the user did not take."""
+    branch = str(item["loc"][-1])
     has_keys = isinstance(item["input"], dict)
-    if branch == "str":
-        return item["type"] == "string_type" and has_keys
-    return item["type"] == "model_type" and str(branch).endswith("Model") and not has_keys
+    if _PLAIN_BRANCH.match(branch):
+        return item["type"] in {"string_type", "float_type", "list_type"} and has_keys
+    return item["type"] == "model_type" and bool(_KEYS_BRANCH.match(branch)) and not has_keys
 
 
 def _annotation(model: type[BaseModel], place: Place) -> object:
@@ -187,10 +190,17 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f": did you mean {close[0]}?" if close else f": known are {', '.join(known)}"
 
 
-def _known_keys(model: type[BaseModel]) -> set[str]:
-    keys = set(model.model_fields)
-    for field in model.model_fields.values():
-        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(inner, type) and issubclass(inner, BaseModel) and inner is not model:
-                keys |= _known_keys(inner)
-    return keys
+def _known_keys(model: type[BaseModel], place: Place) -> set[str]:
+    """The keys that may stand at a place. Steps that are no key of a model are names of entries
+    and indices."""
+    found: list[type[BaseModel]] = [model]
+    for step in place:
+        inner = [m.model_fields[str(step)] for m in found if str(step) in m.model_fields]
+        found = [m for field in inner for m in _models(field.annotation)] if inner else found
+    return {key for candidate in found for key in candidate.model_fields}
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    if _is_model(annotation):
+        return [annotation]  # type: ignore[list-item]  # what `_is_model` says
+    return [m for part in getattr(annotation, "__args__", ()) for m in _models(part)]

@@ -1,45 +1,50 @@
 """`stream-filter calibrate`: a threshold from labelled events, and what it promises."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
-from stream_filter.app.labels import Labels, read_labels
-from stream_filter.app.policy_edit import rules_of, write_thresholds, written_threshold
-from stream_filter.app.policy_file import load_policy
-from stream_filter.cli.chart import chart
-from stream_filter.cli.options import json_option
-from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
-from stream_filter.cli.quantities import OpenShare, share_text
-from stream_filter.core.calibration import Calibration
+from stream_filter.app.labels import read_labels
+from stream_filter.app.policy_edit import policy_to_calibrate, rules_of, write_calibration
+from stream_filter.app.recalibration import bind, thresholds_for
+from stream_filter.cli.calibration_report import print_calibration
+from stream_filter.cli.options import json_option, model_dir_option, settings_of, settings_option
+from stream_filter.cli.output import EXIT_FAILED, print_json, runs
+from stream_filter.cli.quantities import OpenShare
 from stream_filter.core.calibration import calibrate as calibrated
-from stream_filter.core.policy import Thresholds
+from stream_filter.core.targets import Target
 
 
 @click.command()
 @click.argument("events_path", metavar="EVENTS", type=click.Path(path_type=Path))
-@click.option("--recall", type=OpenShare(), default=0.95, show_default=True, help="The target.")
+@click.option("--recall", type=OpenShare(), help="The target.  [the policy's, else 0.95]")
 @click.option(
     "--failure-probability",
     type=OpenShare(),
-    default=0.05,
-    show_default=True,
-    help="Chance that the target is missed all the same.",
+    help="Chance that the target is missed all the same.  [the policy's, else 0.05]",
 )
 @click.option("--policy", "policy_path", type=click.Path(path_type=Path), help="A policy file.")
 @click.option("--topic", help="A topic of the policy, as it is named there.")
-@click.option("--write", is_flag=True, help="Put the threshold in the policy, under --topic.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Put the threshold in the policy, under --topic, with what it was calibrated for.",
+)
+@settings_option
+@model_dir_option
 @json_option
 @runs
 async def calibrate(
     events_path: Path,
-    recall: float,
-    failure_probability: float,
+    recall: float | None,
+    failure_probability: float | None,
     policy_path: Path | None,
     topic: str | None,
     write: bool,
+    settings_path: Path | None,
+    model_dir: Path | None,
     as_json: bool,
 ) -> None:
     """Choose the highest threshold that keeps a recall target, from labelled events.
@@ -56,9 +61,13 @@ async def calibrate(
         raise click.UsageError("--policy and --topic belong together")
     if write and policy_path is None:
         raise click.UsageError("--write needs --policy and --topic")
-    in_force = None
+    rules = None
     if policy_path and topic:
-        in_force = rules_of(load_policy(policy_path), topic, policy_path).thresholds
+        rules = rules_of(policy_to_calibrate(policy_path, topic), topic, policy_path)
+    target = (rules.target if rules else None) or Target()
+    recall = target.recall if recall is None else recall
+    if failure_probability is None:
+        failure_probability = target.failure_probability
     labels = read_labels(events_path)
     found = calibrated(
         labels.scores,
@@ -67,7 +76,7 @@ async def calibrate(
         failure_probability=failure_probability,
         probabilities=labels.probabilities,
     )
-    wanted = _thresholds(found, in_force)
+    wanted = thresholds_for(found, rules)
     problem = None
     if not found.certifiable:
         missing = found.positives_needed - found.positives
@@ -77,8 +86,16 @@ async def calibrate(
             "threshold 0, which forwards everything, keeps the promise"
         )
     policy_id = None
-    if write and policy_path and topic and problem is None:
-        policy_id = write_thresholds(policy_path, topic, wanted).policy_id
+    if write and policy_path and topic and rules and problem is None:
+        bound = bind(
+            wanted,
+            labels,
+            rules,
+            promise=replace(target, recall=recall, failure_probability=failure_probability),
+            model_dir=settings_of(settings_path, model_dir=model_dir).model_dir,
+            at_ms=int(time.time() * 1000),
+        )
+        policy_id = write_calibration(policy_path, topic, wanted, bound).policy_id
     if as_json:
         print_json(
             {
@@ -100,74 +117,14 @@ async def calibrate(
             }
         )
     else:
-        _print(labels, found, recall, failure_probability, in_force)
+        in_force = rules.thresholds if rules and not rules.is_uncalibrated else None
+        print_calibration(labels, found, recall, failure_probability, in_force)
         if policy_id:
             click.echo(
-                f"\n{policy_path}: topics.{topic}.raw: drop_below {wanted.drop_below!r}, "
-                f"keep_above {wanted.keep_above!r} written; policy id {policy_id}; "
-                "restart the workers"
+                f"\n{policy_path}: topics.{topic}: drop_below {wanted.drop_below!r}, keep_above "
+                f"{wanted.keep_above!r} written, bound to pack, masks and text; policy id "
+                f"{policy_id}; push it, or restart the workers"
             )
     if problem:
         click.echo(f"error: {problem}", err=True)
         raise SystemExit(EXIT_FAILED)
-
-
-def _thresholds(found: Calibration, in_force: Thresholds | None) -> Thresholds:
-    """Below the threshold: drop. The band above it stays as far as there is room."""
-    drop_below = written_threshold(found.threshold)
-    keep_above = in_force.keep_above if in_force else drop_below
-    return Thresholds(drop_below=drop_below, keep_above=max(keep_above, drop_below))
-
-
-def _print(
-    labels: Labels,
-    found: Calibration,
-    recall: float,
-    failure_probability: float,
-    in_force: Thresholds | None,
-) -> None:
-    rows: list[tuple[str, str]] = [
-        ("labels", f"{len(labels.scores):,}, of these {found.positives:,} important"),
-        ("needed", f"{found.positives_needed:,} important, to certify anything"),
-        ("threshold", f"{found.threshold:.5g}: forward scores at or above"),
-        (
-            "promise",
-            f"recall ≥ {recall:g}, except with a chance of {failure_probability:g}"
-            if found.certifiable
-            else "none: everything is forwarded",
-        ),
-        ("forwarded", f"{share_text(found.expected_forwarded_share)} of all events, expected"),
-    ]
-    if labels.without_score:
-        rows.append(("left out", f"{labels.without_score:,} labels without a score"))
-    if in_force:
-        share = _share_at(labels, np.array([in_force.drop_below]))[0]
-        rows.append(
-            ("in force", f"drop_below {in_force.drop_below:g}: would forward {share_text(share)}")
-        )
-    print_table(("", ""), rows)
-    click.echo()
-    at = np.linspace(0.0, 1.0, 401)
-    curves = {"recall of the labels": (at, _recall_at(labels, at))} if found.positives else {}
-    curves["events forwarded"] = (at, _share_at(labels, at))
-    ticks = (0.0, 0.25, 0.5, 0.75, 1.0)
-    for line in chart(curves, x_name="threshold", x_ticks=ticks, mark_at=found.threshold):
-        click.echo(line)
-
-
-def _share_at(
-    labels: Labels, thresholds: NDArray[np.float64], among: NDArray[np.bool_] | None = None
-) -> NDArray[np.float64]:
-    """Share of events with a score at or above each threshold, the unlabelled included."""
-    chosen = np.ones(len(labels.scores), np.bool_) if among is None else among
-    chances = labels.probabilities
-    weights = np.ones(chosen.sum()) if chances is None else 1.0 / chances[chosen]
-    ascending = np.argsort(labels.scores[chosen])
-    below = np.concatenate(([0.0], np.cumsum(weights[ascending])))
-    at = np.searchsorted(labels.scores[chosen][ascending], thresholds)
-    shares: NDArray[np.float64] = 1.0 - below[at] / below[-1]
-    return shares
-
-
-def _recall_at(labels: Labels, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _share_at(labels, thresholds, labels.important)

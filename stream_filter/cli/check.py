@@ -7,6 +7,7 @@ import click
 from stream_filter.app.cluster import inspect_cluster
 from stream_filter.app.packs import open_packs
 from stream_filter.app.policy_file import load_policy
+from stream_filter.app.target_problems import target_notes
 from stream_filter.cli.options import connection_options, json_option, model_dir_option, settings_of
 from stream_filter.cli.output import EXIT_USAGE, print_json, runs
 from stream_filter.core.errors import BrokerError, ConfigError
@@ -39,7 +40,7 @@ async def check(
     policy = load_policy(policy_path)
     scorers, problems = open_packs(policy, settings.model_dir, threads=1)
     packs = {name: scorer.model_id for name, scorer in scorers.items()}
-    warnings: list[str] = []
+    warnings = [f"{policy_path}: {note}" for note in target_notes(policy)]
     delivery = None
     if bootstrap is not None or settings_path is not None:
         try:

@@ -8,6 +8,7 @@ from stream_filter.app.cluster import inspect_cluster
 from stream_filter.app.packs import open_packs
 from stream_filter.app.policy_documents import PolicyDocument, changes, load_document, with_topic
 from stream_filter.app.settings import Settings
+from stream_filter.app.target_problems import target_notes
 from stream_filter.cli.options import connection_options, json_option, model_dir_option
 from stream_filter.cli.output import print_json, runs
 from stream_filter.cli.policy_plane import (
@@ -126,7 +127,7 @@ async def _require_sound(
     problems += cluster.obstacles()
     if problems:
         raise ConfigError(*problems)
-    for warning in cluster.warnings():
+    for warning in [*target_notes(document.policy), *cluster.warnings()]:
         click.echo(f"warning: {warning}", err=True)
 
 

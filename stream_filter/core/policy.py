@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from stream_filter.core.canonical import MASK_SET_VERSION
+from stream_filter.core.holdout_choice import CertifyWithin
 from stream_filter.core.targets import CalibratedFor, Target
 from stream_filter.core.template import TextTemplate
 
@@ -89,6 +90,10 @@ class TopicPolicy:
     """What is to be certified; None: nothing is promised."""
     calibrated_for: CalibratedFor | None = None
     """What the thresholds were calibrated for; None: they were chosen by hand, or are none."""
+    is_uncalibrated: bool = False
+    """There is a target and no threshold: nothing is dropped for its score."""
+    certify_within: CertifyWithin | None = None
+    """What `holdout` follows from; None: it was given as a number."""
 
     @property
     def reading_id(self) -> str:

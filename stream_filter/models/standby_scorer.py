@@ -132,5 +132,5 @@ def require_pack_id(pack: str, model_id: str, expected_id: str | None) -> None:
             pack=pack,
             file="manifest.json",
             problem=f"its id is {model_id}, the policy's thresholds were made for {expected_id}",
-            way_out="restore that pack, or set thresholds for this one and its id in the policy",
+            way_out="restore that pack, or calibrate for this one (`stream-filter calibrate`)",
         )

@@ -11,9 +11,20 @@ from click.testing import Result
 from stream_filter.app.policy_file import load_policy
 from stream_filter.cli.quantities import money_text, share_text, span_text
 from stream_filter.core.calibration import calibrate
+from stream_filter.core.targets import Target
+from stream_filter.models.pack import load_pack
 
 Invoke = Callable[..., Result]
 PLAN = ("plan", "--prevalence", "0.01", "--auc", "0.99", "--rate", "1000/s", "--price", "2.5")
+
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+def into(policy: Path) -> tuple[object, ...]:
+    """Arguments that write into a policy."""
+    topic = ("--topic", "payments.logs", "--write", "--model-dir", MODELS)
+    return ("--policy", policy, *topic)
 
 
 @pytest.fixture
@@ -62,14 +73,13 @@ def test_calibrate_with_too_few(
 ) -> None:
     """Too few important labels: exit 1, one line with how many more, and nothing is written."""
     before = policy.read_bytes()
-    into = ("--policy", policy, "--topic", "payments.logs", "--write")
-    result = invoke("calibrate", labels(40), *into)
+    result = invoke("calibrate", labels(40), *into(policy))
     assert result.exit_code == 1
     (problem,) = result.stderr.splitlines()
     assert "40 important events" in problem
     assert "label 19 more" in problem
     assert policy.read_bytes() == before
-    document = invoke("calibrate", labels(40), *into, "--json")
+    document = invoke("calibrate", labels(40), *into(policy), "--json")
     assert document.exit_code == 1
     assert json.loads(document.stdout)["ok"] is False
 
@@ -78,21 +88,84 @@ def test_calibrate_writes(invoke: Invoke, labels: Callable[[int], Path], policy:
     """--write puts drop_below in the policy, never above the threshold, and keeps the rest."""
     path = labels(300)
     before = policy.read_text()
-    result = invoke("calibrate", path, "--policy", policy, "--topic", "payments.logs", "--write")
+    result = invoke("calibrate", path, *into(policy))
     assert result.exit_code == 0
     threshold = calibrate(*columns(path), recall=0.95, failure_probability=0.05).threshold
     rules = load_policy(policy).topics[0]
     assert threshold * (1 - 1.2e-4) <= rules.thresholds.drop_below < threshold
     assert rules.thresholds.keep_above == 0.8
-    assert policy.read_text() == before.replace("0.2", repr(rules.thresholds.drop_below))
+    assert {*before.replace("0.2", repr(rules.thresholds.drop_below)).splitlines()} < {
+        *policy.read_text().splitlines()
+    }
     assert load_policy(policy).policy_id in result.stdout
+    assert rules.target == Target(recall=0.95, failure_probability=0.05)
+    bound = rules.calibrated_for
+    assert bound is not None
+    assert bound.drop_below == rules.thresholds.drop_below
+    assert bound.model_id == load_pack(MODELS / "triage-starter").model_id
+    assert (bound.reading_id, bound.positives) == (rules.reading_id, 300)
+
+
+def test_calibrate_for_the_policys_target(
+    invoke: Invoke, labels: Callable[[int], Path], policy: Path
+) -> None:
+    """Without --recall the policy's target is meant; for less than it nothing is written."""
+    path, text = labels(100), policy.read_text()
+    policy.write_text(text.replace("    raw:", "    target: {recall: 0.9}\n    raw:"))
+    arguments = ("calibrate", path, "--policy", policy, "--topic", "payments.logs", "--json")
+    document = json.loads(invoke(*arguments).stdout)
+    assert (document["recall"], document["positives_needed"]) == (0.9, 29)
+    before = policy.read_text()
+    result = invoke("calibrate", path, *into(policy), "--recall", "0.8")
+    assert result.exit_code == 2
+    assert "was made for recall 0.8" in result.stderr
+    assert policy.read_text() == before
+
+
+def test_labels_of_another_pack(
+    invoke: Invoke, tmp_path: Path, labels: Callable[[int], Path], policy: Path
+) -> None:
+    """Scores of another pack, or of two, calibrate no threshold of this one."""
+    text, before = labels(100).read_text(), policy.read_text()
+    path = tmp_path / "others.jsonl"
+    path.write_text(text.replace("}", ', "model_id": "0123456789abcdef"}'))
+    result = invoke("calibrate", path, *into(policy))
+    assert result.exit_code == 2
+    assert "the labels' scores are of pack 0123456789abcdef, and triage-starter" in result.stderr
+    path.write_text(path.read_text() + '{"score": 0.5, "important": true, "model_id": "x"}\n')
+    result = invoke("calibrate", path, *into(policy))
+    assert result.exit_code == 2
+    assert f"{path}:501: model_id: these scores are of pack 'x'" in result.stderr
+    assert policy.read_text() == before
+
+
+def test_a_threshold_of_another_pack_is_refused(
+    invoke: Invoke, labels: Callable[[int], Path], policy: Path
+) -> None:
+    """`check` names the pack, both ids and the way out."""
+    invoke("calibrate", labels(100), *into(policy))
+    own = load_pack(MODELS / "triage-starter").model_id
+    policy.write_text(policy.read_text().replace(own, "0123456789abcdef"))
+    result = invoke("check", policy, "--model-dir", MODELS)
+    assert result.exit_code == 2
+    assert f"its id is {own}, the policy's thresholds were made for 0123456789abc" in result.stderr
+    assert "calibrate for this one" in result.stderr
+
+
+def test_check_says_what_a_target_means(invoke: Invoke, policy: Path) -> None:
+    """A target without a threshold forwards everything, and `check` says so."""
+    text = policy.read_text().replace("{drop_below: 0.2, keep_above: 0.8}", "{recall: 0.95}")
+    policy.write_text(text.replace("raw:", "target:"))
+    result = invoke("check", policy, "--model-dir", MODELS)
+    assert result.exit_code == 0
+    assert "topics.payments.logs.target: no threshold is calibrated" in result.stderr
 
 
 def test_threshold_above_the_band(invoke: Invoke, tmp_path: Path, policy: Path) -> None:
     """A threshold above the old keep_above moves it up: thresholds never cross."""
     path = tmp_path / "labels.jsonl"
     path.write_text('{"score": 0.9, "important": true}\n' * 100)
-    invoke("calibrate", path, "--policy", policy, "--topic", "payments.logs", "--write")
+    invoke("calibrate", path, *into(policy))
     thresholds = load_policy(policy).topics[0].thresholds
     assert thresholds.drop_below == thresholds.keep_above == pytest.approx(0.9, rel=1e-4)
 

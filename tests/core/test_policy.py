@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_filter.core.holdout_choice import CertifyWithin
 from stream_filter.core.policy import (
     Fold,
     Format,
@@ -78,6 +79,8 @@ CHANGES: list[dict[str, Any]] = [
     {"target": Target(recall=0.95)},
     {"target": Target(recall=0.96)},
     {"target": Target(slices=Slices(fields=(("service",),)))},
+    {"is_uncalibrated": True},
+    {"certify_within": CertifyWithin(within_ms=86_400_000)},
     {"calibrated_for": FOR},
     {"calibrated_for": replace(FOR, drop_below=0.1)},
 ]

@@ -45,7 +45,12 @@ topics:
   a.logs: {text: "{level}", mode: enforce, ramp: 10, novelty: {forward_first: 5}, fold: null}
   b.*: {format: text, model: {pack: other, id: 0123456789abcdef}, forward_to: b.analysis,
     fold: {window: 5m, keep: 3}, rules: [{when: 'line == ""', then: drop, name: blank, holdout: 0}]}
+  c: {text: "{m}", raw: {drop_below: 0.2, keep_above: 0.8}, target: {recall: 0.95},
+    holdout: {certify_within: 24h, rate: 500/s, prevalence: 0.01, recall: 0.98, at_most: 0.4},
+    epoch: 14d, max_age: 6h, on_failure: widen, slices: {by: [service], recall: 0.8}}
+  d: {text: "{m}", target: {recall: 0.99, failure_probability: 0.01}, slices: [service]}
 """
+TARGETED = {"text": "{m}", "model": "p", "target": {"recall": 0.95}}
 ALONE = {"text": "{m}", "model": "p", "raw": {"drop_below": 0.2, "keep_above": 0.8}}
 
 
@@ -115,6 +120,14 @@ def test_policy_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
         {"version": 1, "topics": {"a": {**ALONE, "rules": [{"when": "true"}]}}},
         {"version": 1, "topics": {"a": {**ALONE, "rules": [{"when": "true", "then": "hold"}]}}},
         {"version": 1, "topics": {"a": {**ALONE, "rules": {"when": "true", "then": "keep"}}}},
+        {"version": 1, "topics": {"a": {**ALONE, "target": {"recall": 1}}}},
+        {"version": 1, "topics": {"a": {**ALONE, "target": 0.95}}},
+        {"version": 1, "topics": {"a": {**TARGETED, "epoch": "0d"}}},
+        {"version": 1, "topics": {"a": {**TARGETED, "on_failure": "stop"}}},
+        {"version": 1, "topics": {"a": {**TARGETED, "slices": []}}},
+        {"version": 1, "topics": {"a": {**TARGETED, "slices": {"recall": 0.5}}}},
+        {"version": 1, "topics": {"a": {**TARGETED, "holdout": {"certify_within": "soon"}}}},
+        {"version": 1, "topics": {"a": {**TARGETED, "calibration": {"drop_below": 0.2}}}},
         *({"version": 1, "topics": {"a": {**ALONE, key: 1}}} for key in LATER),
     ],
 )
