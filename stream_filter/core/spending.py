@@ -85,12 +85,12 @@ class Spending:
         return len(self._slots)
 
     def spend(
-        self, shares: Sequence[Share], wishes: Wishes, *, has_holdout: bool
+        self, shares: Sequence[Share], wishes: Wishes, *, is_fenced: bool
     ) -> NDArray[np.bool_]:
         """Which of the asking records fit into every share, shape (n,). They are charged, and so
         is what is certain.
 
-        `has_holdout`: records that are certain may come at any time.
+        `is_fenced`: room is kept for records that are certain; without, none are expected.
         """
         fits = np.zeros(wishes.is_asking.shape, np.bool_)
         counted = wishes.order[(wishes.is_asking | wishes.is_certain)[wishes.order]]
@@ -102,7 +102,7 @@ class Spending:
         by_slot = np.argsort(slots, kind="stable")
         counted, slots = counted[by_slot], slots[by_slot]
         for rows in np.split(counted, np.flatnonzero(np.diff(slots)) + 1):
-            fits[rows] = self._spend(shares, wishes, rows, has_holdout=has_holdout)
+            fits[rows] = self._spend(shares, wishes, rows, is_fenced=is_fenced)
         self._forget(int(wishes.times_ms[-1]))
         return fits
 
@@ -119,7 +119,7 @@ class Spending:
         wishes: Wishes,
         rows: NDArray[np.intp],
         *,
-        has_holdout: bool,
+        is_fenced: bool,
     ) -> NDArray[np.bool_]:
         """As `spend`, for rows of one slot, the most worth first."""
         at_ms = int(wishes.times_ms[rows].max())
@@ -135,7 +135,7 @@ class Spending:
             only_certain = int(cost[certain & ~asks].sum())
             slot.spent += only_certain
             slot.certain += only_certain
-            room = self._room(share, at_ms, has_holdout=has_holdout)[levels]
+            room = self._room(share, at_ms, is_fenced=is_fenced)[levels]
             fits &= cost <= room
             fits &= np.cumsum(np.where(fits, cost, 0)) <= room
         for share in shares:
@@ -145,7 +145,7 @@ class Spending:
             slot.certain += int(cost[certain & asks & ~fits].sum())
         return fits
 
-    def _room(self, share: Share, at_ms: int, *, has_holdout: bool) -> NDArray[np.int64]:
+    def _room(self, share: Share, at_ms: int, *, is_fenced: bool) -> NDArray[np.int64]:
         """What records of each level may take now, shape (LEVELS,)."""
         slot_ms = share.slot_ms
         start_ms = at_ms // slot_ms * slot_ms
@@ -158,7 +158,7 @@ class Spending:
         demand = np.sum([slot.demand for slot in known], axis=0)
         better = demand.sum() - demand.cumsum()
         kept_free = np.floor(ahead[:, None] * better)
-        if has_holdout:
+        if is_fenced:
             certain = sum(slot.certain for slot in known) * ahead
             unknown = _UNKNOWN_SHARE * share.amount * (1 - len(known) / len(found)) * ahead
             fence = certain + _CERTAIN_DEVIATIONS * np.sqrt(certain) + unknown

@@ -150,7 +150,7 @@ def _spend(
             is_certain=certain,
             costs={Unit.EVENTS: np.ones(len(levels), np.int64), Unit.TOKENS: batch.tokens},
         ),
-        has_holdout=rules.has_holdout,
+        is_fenced=rules.has_holdout or rules.fold is not None,
     )
     route = _ROUTE_OVER_BUDGET[overflow]
     return decisions.rerouted(asks & ~fits, route, Reason.OVER_BUDGET)

@@ -69,7 +69,7 @@ def most_in_any_window(times: NDArray[np.int64], costs: NDArray[np.int64], windo
     amount=st.integers(0, 20),
     tokens=st.integers(1, 200),
     restart=st.booleans(),
-    has_holdout=st.booleans(),
+    is_fenced=st.booleans(),
 )
 def test_no_window_holds_more_than_the_limit(
     rows: list[tuple[int, int, str, int]],
@@ -77,7 +77,7 @@ def test_no_window_holds_more_than_the_limit(
     amount: int,
     tokens: int,
     restart: bool,
-    has_holdout: bool,
+    is_fenced: bool,
 ) -> None:
     """However records come and batches are cut, also across a restart: what asks gets no more in
     any minute than the limits leave, certain records are never refused, and nobody else goes."""
@@ -94,7 +94,7 @@ def test_no_window_holds_more_than_the_limit(
             certain=[kind in ("certain", "both") for _, _, kind, _ in part],
             tokens=[size for _, _, _, size in part],
         )
-        fits = spending.spend(shares, batch, has_holdout=has_holdout)
+        fits = spending.spend(shares, batch, is_fenced=is_fenced)
         assert not (fits & ~batch.is_asking).any()
         gone[begin:end] = fits | batch.is_certain
         if restart:
@@ -119,7 +119,7 @@ def test_without_certain_records_the_limit_is_exact(
     """Where everything asks, no minute holds more than the limit, wherever it begins."""
     times = np.cumsum([row[0] for row in rows] or [0])[: len(rows)]
     batch = wishes(times.tolist(), [level for _, level, _, _ in rows])
-    fits = Spending().spend([share(amount)], batch, has_holdout=False)
+    fits = Spending().spend([share(amount)], batch, is_fenced=False)
     ones = np.ones(len(rows), np.int64)
     assert most_in_any_window(times[fits], ones[fits], MINUTE) <= amount
 
@@ -133,11 +133,11 @@ def test_memory_is_exact(rows: list[tuple[int, int, str, int]], cut: int) -> Non
     spending, copy = Spending(), Spending()
     for part in (slice(0, cut), slice(cut, None)):
         if times[part]:
-            spending.spend(limits, wishes(times[part], levels[part]), has_holdout=True)
+            spending.spend(limits, wishes(times[part], levels[part]), is_fenced=True)
         copy.apply(spending.changes())
     assert sorted(copy.everything()) == sorted(spending.everything())
     later = wishes([*times[-1:], 10_000_000], [3] * len([*times[-1:], 0]))
-    same = [s.spend(limits, later, has_holdout=True).tolist() for s in (spending, copy)]
+    same = [s.spend(limits, later, is_fenced=True).tolist() for s in (spending, copy)]
     assert same[0] == same[1]
 
 
@@ -158,7 +158,7 @@ def test_a_steady_stream_gets_its_best(rng: np.random.Generator) -> None:
             asking=(~drops[rows]).tolist(),
             certain=certain[rows].tolist(),
         )
-        fits[rows] = spending.spend([share(limit)], batch, has_holdout=True)
+        fits[rows] = spending.spend([share(limit)], batch, is_fenced=True)
     gone = fits | certain
     ones = np.ones(n, np.int64)
     assert most_in_any_window(times[gone][::50], ones[gone][::50], MINUTE) <= limit
@@ -179,24 +179,24 @@ def test_room_is_kept_for_what_is_worth_more() -> None:
     """What nobody better came for is spent on what is there; better ones that come get theirs."""
     spending = Spending()
     low = wishes([1_000] * 50, [10] * 50)
-    assert spending.spend([share(40)], low, has_holdout=False).sum() == 40
+    assert spending.spend([share(40)], low, is_fenced=False).sum() == 40
     both = wishes([2 * MINUTE] * 60, [10] * 30 + [50] * 30)
-    fits = spending.spend([share(40)], both, has_holdout=False)
+    fits = spending.spend([share(40)], both, is_fenced=False)
     assert fits[30:].all()
     assert fits[:30].sum() <= 10
 
 
 def test_a_small_limit_is_not_eaten_by_what_it_keeps_free() -> None:
     """A limit of one lets one record go, holdout or not."""
-    for has_holdout in (False, True):
-        fits = Spending().spend([share(1)], wishes([0, 0, 0], [1, 9, 5]), has_holdout=has_holdout)
+    for is_fenced in (False, True):
+        fits = Spending().spend([share(1)], wishes([0, 0, 0], [1, 9, 5]), is_fenced=is_fenced)
         assert fits.tolist() == [False, True, False]
 
 
 def test_a_record_that_is_too_large_does_not_hold_up_others() -> None:
     """What alone is more than the limit is refused, and what is worth less may still go."""
     batch = wishes([0, 0], [9, 1], tokens=[100, 5])
-    assert Spending().spend([share(10, unit=Unit.TOKENS)], batch, has_holdout=False).tolist() == [
+    assert Spending().spend([share(10, unit=Unit.TOKENS)], batch, is_fenced=False).tolist() == [
         False,
         True,
     ]
@@ -206,7 +206,7 @@ def test_what_lies_far_back_is_forgotten() -> None:
     """The memory holds the slots of one window of each limit, however long the stream."""
     spending = Spending()
     for minute in range(100):
-        spending.spend([share(5)], wishes([minute * MINUTE + 1], [1]), has_holdout=False)
+        spending.spend([share(5)], wishes([minute * MINUTE + 1], [1]), is_fenced=False)
         spending.charge([share(5)], {Unit.EVENTS: 1, Unit.TOKENS: 9}, at_ms=minute * MINUTE + 2)
     assert 0 < len(spending) <= SLOTS + 1
 
