@@ -1,10 +1,12 @@
 """What the policy and the settings need of a cluster, and what is there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from stream_filter.app.durations import duration_text
 from stream_filter.app.settings import Settings
 from stream_filter.core.policy import Policy
+from stream_filter.gate.budget_shares import budget_shares
 from stream_filter.kafka.topics import TopicAdmin
 
 
@@ -28,6 +30,8 @@ class Cluster:
     source_limits: Mapping[str, int]
     uncompacted: tuple[str, ...]
     """Topics that should be compacted and are not."""
+    starved: tuple[str, ...]
+    """Limits of budgets that have not one event for each partition."""
 
     def obstacles(self) -> list[str]:
         """Why a worker cannot run here: one line each."""
@@ -55,6 +59,7 @@ class Cluster:
             "grows; set cleanup.policy=compact"
             for topic in self.uncompacted
         ]
+        found += self.starved
         for target, limit in self.size_limits.items():
             found += [
                 f"{source!r} takes records of {size} bytes and {target!r} only {limit}: larger "
@@ -68,6 +73,8 @@ class Cluster:
 def target_topics(policy: Policy, settings: Settings) -> list[str]:
     """The topics that records, blocks and memories are written to."""
     own = {settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic}
+    if policy.defers:
+        own.add(settings.deferred_topic)
     return sorted(own | policy.targets)
 
 
@@ -81,7 +88,7 @@ def own_topics(settings: Settings) -> frozenset[str]:
     return frozenset(
         {
             *(settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic),
-            *(settings.policy_topic, settings.worker_topic),
+            *(settings.deferred_topic, settings.policy_topic, settings.worker_topic),
         }
     )
 
@@ -139,4 +146,22 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         size_limits=limits,
         source_limits=source_limits,
         uncompacted=tuple(uncompacted),
+        starved=tuple(_starved(policy, sources)),
     )
+
+
+def _starved(policy: Policy, sources: Mapping[str, int]) -> Iterator[str]:
+    """A line for each limit that is too small to be shared out."""
+    for topic in sources:
+        rules = policy.for_topic(topic)
+        if rules is None or rules.budget is None:
+            continue
+        shares = budget_shares(policy, rules, (topic, sources[topic] - 1), sources)
+        for share in shares:
+            if not share.amount:
+                limit = share.limit
+                yield (
+                    f"budget of {topic!r}: {limit.amount} {limit.unit.value} in "
+                    f"{duration_text(limit.window_ms)} leave nothing for some of its partitions: "
+                    "raise it, or limit a longer time"
+                )

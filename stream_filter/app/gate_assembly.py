@@ -30,6 +30,7 @@ def assemble_gate(
             worker=settings.worker,
             delivery=delivery,
             dead_letter_topic=settings.dead_letter_topic,
+            deferred_topic=settings.deferred_topic,
             cache_bytes=settings.cache_bytes,
         ),
         scorers=scorers,

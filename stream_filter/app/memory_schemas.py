@@ -38,7 +38,8 @@ MEMORY = {
     "entries": "What is remembered, by kind.",
 }
 ENTRY = {
-    "key": "64 bits, unsigned: a text's digest as in the ledger; 0 where the kind has one entry.",
+    "key": "64 bits, unsigned: a text's digest as in the ledger, or a limit; 0 where the kind "
+    "has one entry.",
     "at": "A time in Unix milliseconds where the kind has several entries for a key, else 0.",
     "numbers": "Signed 64-bit integers, as the kind says.",
     "text": "The canonical text, where the kind needs it.",
@@ -47,6 +48,7 @@ KINDS = {
     "clock": "The partition's clock.",
     "novelty": "Texts forwarded as novel: key is the digest.",
     "fold": "Open windows: key is the text's digest, at the window's beginning.",
+    "spending": "What a budget was spent on: key is the limit, at the beginning of a slot.",
 }
 """Texts for what the code names; a name without a text is an error."""
 

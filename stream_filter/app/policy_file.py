@@ -14,6 +14,12 @@ from pydantic import (
     model_validator,
 )
 
+from stream_filter.app.budget_model import (
+    BudgetModel,
+    OverloadModel,
+    freeze_budget,
+    freeze_overload,
+)
 from stream_filter.app.durations import DURATION_PATTERN, check_duration, duration_ms
 from stream_filter.app.policy_rules import rule_problems
 from stream_filter.app.target_model import (
@@ -48,8 +54,6 @@ from stream_filter.core.targets import Target
 from stream_filter.core.template import parse_template
 
 LATER = {
-    "budget": "leave it out",
-    "overload": "leave it out",
     "challenger": "leave it out",
     "redact": "leave it out",
     "undo_for": "leave it out",
@@ -259,6 +263,18 @@ class TopicModel(_Closed):
         examples=[10],
     )
 
+    budget: BudgetModel | None = Field(
+        default=None,
+        description="The most that is forwarded, shared out to the topic's partitions. null: no "
+        "limit.",
+        examples=[{"per_minute": 300, "overflow": "defer"}],
+    )
+    overload: OverloadModel | None = Field(
+        default=None,
+        description="What happens when new texts come faster than the model reads. null: the gate "
+        "waits for the model, and nobody is told.",
+        examples=[{"max_lag": "30s", "then": "forward"}],
+    )
     rules: list[RuleModel] = Field(
         default=[],
         max_length=1000,
@@ -314,6 +330,8 @@ class DefaultsModel(_Closed):
     novelty: NoveltyModel | None = None
     fold: FoldModel | None = None
     ramp: _Percent | None = None
+    budget: BudgetModel | None = None
+    overload: OverloadModel | None = None
     rules: list[RuleModel] | None = None
 
 
@@ -325,6 +343,11 @@ class PolicyModel(_Closed):
         default=DefaultsModel(),
         description="What holds for every topic that does not set its own value.",
         examples=[{"model": "triage-starter", "raw": {"drop_below": 0.2, "keep_above": 0.8}}],
+    )
+    budgets: dict[_TopicName, BudgetModel] = Field(
+        default={},
+        description="The most that is forwarded to a topic, by its name, whoever forwards there.",
+        examples=[{"llm.analysis": {"per_minute": 300, "tokens_per_day": 20_000_000}}],
     )
     topics: dict[str, TopicModel] = Field(
         min_length=1,
@@ -359,12 +382,22 @@ def freeze_policy(document: YamlDocument) -> Policy:
     except ValidationError as error:
         raise explain(error, document, PolicyModel) from error
     policy = _bound_to_packs(
-        Policy(topics=tuple(_freeze(name, rules) for name, rules in parsed.topics.items()))
+        Policy(
+            topics=tuple(
+                _freeze(name, rules, parsed.budgets.get(rules.forward_to))
+                for name, rules in parsed.topics.items()
+            )
+        )
     )
     problems = [
         document.problem(("topics", name), problem)
         for name in parsed.topics
         for problem in _topic_problems(name, policy)
+    ]
+    problems += [
+        document.problem(("budgets", target), "no topic forwards there: correct the name")
+        for target in parsed.budgets
+        if target not in policy.targets
     ]
     for rules in policy.topics:
         problems += [*rule_problems(rules, document), *target_problems(rules, document)]
@@ -425,7 +458,7 @@ def _fits(key: str, rules: dict[str, Any], defaults: dict[str, Any]) -> bool:
     return key not in TARGET_KEYS or {**defaults, **rules}.get("target") is not None
 
 
-def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
+def _freeze(name: str, rules: TopicModel, shared: BudgetModel | None) -> TopicPolicy:
     pack = PackModel(pack=rules.model) if isinstance(rules.model, str) else rules.model
     target = freeze_target(rules) if rules.target else None
     wanted = freeze_holdout(rules.holdout) if isinstance(rules.holdout, HoldoutModel) else None
@@ -451,6 +484,8 @@ def _freeze(name: str, rules: TopicModel) -> TopicPolicy:
         calibrated_for=freeze_calibration(rules.calibration) if rules.calibration else None,
         is_uncalibrated=rules.raw is None,
         certify_within=wanted,
+        budget=freeze_budget(rules.budget, shared),
+        overload=freeze_overload(rules.overload) if rules.overload else None,
     )
 
 

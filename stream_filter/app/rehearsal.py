@@ -1,7 +1,7 @@
 """Batches through a gate whose outcomes go nowhere."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream_filter.app.gate_assembly import assemble_gate
 from stream_filter.app.packs import require_packs
@@ -45,21 +45,33 @@ def rehearsal_gate(policy: Policy, settings: Settings, *, clock_ms: Callable[[],
     )
 
 
+def without_budgets(policy: Policy) -> Policy:
+    """For events without times: nobody can say how many of them fall into a minute."""
+    return replace(policy, topics=tuple(replace(rules, budget=None) for rules in policy.topics))
+
+
 class Rehearsal:
     """One source partition, from the first batch given: decided as its worker decides it, by the
     same call. Nothing is sent or saved, and nothing is known of what came before."""
 
-    def __init__(self, gate: Gate, *, size_limits: Mapping[str, int] | None = None) -> None:
-        """`size_limits`: as for `Gate.process`; without, any record fits its target."""
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        size_limits: Mapping[str, int] | None = None,
+        sources: Mapping[str, int] | None = None,
+    ) -> None:
+        """As for `Gate.process`; without `size_limits` any record fits its target."""
         self._gate = gate
         self._size_limits = size_limits or {}
+        self._sources = sources or {}
         self._memory: PartitionMemory | None = None
 
     def decide(self, batch: RecordBatch) -> Outcome:
         """The batches of a partition come in order."""
         if self._memory is None:
             self._memory, _ = self._gate.recall(batch.topic, batch.partition, {}, up_to=0)
-        return self._gate.process(batch, self._size_limits, self._memory)
+        return self._gate.process(batch, self._size_limits, self._memory, sources=self._sources)
 
 
 def read_one(reader: TextReader, value: bytes | None) -> tuple[str | None, str | None]:

@@ -215,7 +215,18 @@ def _headers() -> dict[str, Any]:
             "description": "The id of the model pack in force; absent where none was loaded.",
         },
     }
-    optional = {sf.SF_SCORE, sf.SF_MODEL, sf.SF_RULE}
+    properties |= {
+        sf.SF_FORWARD_TO: {
+            "type": "string",
+            "description": "Only in the deferred topic: the topic that the record was meant for.",
+        },
+        sf.SF_RELEASED: {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": "Only on what was drained from there: when, in Unix milliseconds.",
+        },
+    }
+    optional = {sf.SF_SCORE, sf.SF_MODEL, sf.SF_RULE, sf.SF_FORWARD_TO, sf.SF_RELEASED}
     return _header_schema(
         "Headers that stream-filter adds to a forwarded record", properties, optional
     )

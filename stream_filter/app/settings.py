@@ -124,6 +124,10 @@ class Settings(BaseSettings):
         default="stream-filter.dead-letters",
         description="Takes what cannot be decoded or is too large to forward.",
     )
+    deferred_topic: str = Field(
+        default="stream-filter.deferred",
+        description="Takes what a budget defers, until `stream-filter drain` releases it.",
+    )
     control: bool = Field(
         default=False,
         description="Policies are pushed to running workers; the policy file is the first one.",

@@ -1,8 +1,9 @@
 """Conservation from outside: reads the ledger, the targets and the source, believes nobody."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -14,7 +15,7 @@ from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.ledger import Block, Span, effective_chain
 from stream_filter.core.position import parse_position
 from stream_filter.gate.fold_summary import parse_summary
-from stream_filter.gate.headers import SF_FOLD, SF_SOURCE
+from stream_filter.gate.headers import SF_FOLD, SF_RELEASED, SF_SOURCE
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
@@ -45,6 +46,7 @@ class _Account:
     rows: list[NDArray[np.int64]] = field(default_factory=list)
     forward: list[NDArray[np.int64]] = field(default_factory=list)
     dead: list[NDArray[np.int64]] = field(default_factory=list)
+    defer: list[NDArray[np.int64]] = field(default_factory=list)
     fold: list[NDArray[np.int64]] = field(default_factory=list)
     fold_digests: list[NDArray[np.uint64]] = field(default_factory=list)
     exactly_once: bool = True
@@ -55,6 +57,7 @@ class _Account:
         self.rows.append(block.offsets)
         self.forward.append(block.offsets[route == Route.FORWARD])
         self.dead.append(block.offsets[route == Route.DEAD_LETTER])
+        self.defer.append(block.offsets[route == Route.DEFER])
         self.fold.append(block.offsets[route == Route.FOLD])
         self.fold_digests.append(block.text_digests[route == Route.FOLD])
         self.exactly_once &= header.delivery == "exactly_once"
@@ -67,6 +70,7 @@ async def verify_topic(
     ledger_topic: str,
     forward_topics: Iterable[str],
     dead_letter_topic: str,
+    deferred_topic: str,
     window_ms: tuple[int | None, int | None],
     progress: Progress,
 ) -> Verification:
@@ -78,6 +82,9 @@ async def verify_topic(
     accounts, damaged = await _read_ledger(reader, topic, ledger_topic, progress)
     sent = await _read_sent(reader, topic, forward_topics, progress)
     dead = await _read_sent(reader, topic, [dead_letter_topic], progress)
+    # Without a budget that defers there need be no such topic.
+    waiting = [deferred_topic] if reader.has(deferred_topic) else []
+    deferred = await _read_sent(reader, topic, waiting, progress)
     sources = reader.partitions(topic)
     bounds = await reader.bounds(sources)
     windows = await _windows(reader, bounds, window_ms)
@@ -103,18 +110,21 @@ async def verify_topic(
             rows=_joined(account.rows[s] for s in sorted(counts)),
             forward_rows=_joined(account.forward[s] for s in sorted(counts)),
             dead_rows=_joined(account.dead[s] for s in sorted(counts)),
+            defer_rows=_joined(account.defer[s] for s in sorted(counts)),
             fold_rows=_joined(account.fold[s] for s in sorted(counts)),
             fold_digests=np.concatenate(
                 [np.empty(0, np.uint64), *(account.fold_digests[s] for s in sorted(counts))]
             ),
             forwarded=sent[p].as_array(),
             dead=dead[p].as_array(),
+            deferred=deferred[p].as_array(),
+            released=np.array(sent[p].released, np.int64),
             summaries=sent[p].summaries,
             overtaken=_joined(
                 offsets
                 for s in range(len(account.spans))
                 if s not in counts
-                for offsets in (account.forward[s], account.dead[s])
+                for offsets in (account.forward[s], account.dead[s], account.defer[s])
             ),
             exactly_once=account.exactly_once,
         )
@@ -151,6 +161,8 @@ class _Sent:
     """What the gate sent of one source partition."""
 
     offsets: list[int] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
+    """What came by way of the deferred topic."""
     summaries: list[FoldCount] = field(default_factory=list)
 
     def as_array(self) -> NDArray[np.int64]:
@@ -169,22 +181,39 @@ async def _read_sent(
             read += len(records)
             progress(target, read)
             for record in records:
-                # The gate's headers come last: a source may have brought its own of that name.
-                name, named = next(
-                    ((k, v) for k, v in reversed(record.headers) if k in (SF_SOURCE, SF_FOLD)),
-                    (SF_SOURCE, None),
-                )
-                if not named or not named.startswith(prefix):
+                origin = _origin(record.headers)
+                if not origin.named.startswith(prefix):
                     continue
                 try:
-                    position = parse_position(named.decode())
-                    if name == SF_FOLD:
+                    position = parse_position(origin.named.decode())
+                    if origin.is_fold:
                         found[position.partition].summaries.append(_counted(record.value))
+                    elif origin.is_released:
+                        found[position.partition].released.append(position.offset)
                     else:
                         found[position.partition].offsets.append(position.offset)
                 except ValueError:  # a foreign producer's header, not the gate's
                     continue
     return found
+
+
+class _Origin(NamedTuple):
+    """What the gate's headers say of where a record comes from."""
+
+    named: bytes = b""
+    """A printed position; empty where the record is not the gate's."""
+    is_fold: bool = False
+    is_released: bool = False
+
+
+def _origin(headers: Sequence[tuple[str, bytes | None]]) -> _Origin:
+    is_released = False
+    # The gate's headers come last: a source may have brought its own of that name.
+    for name, value in reversed(headers):
+        is_released |= name == SF_RELEASED
+        if name in (SF_SOURCE, SF_FOLD):
+            return _Origin(value or b"", name == SF_FOLD, is_released)
+    return _Origin()
 
 
 def _counted(value: bytes | None) -> FoldCount:

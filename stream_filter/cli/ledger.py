@@ -93,6 +93,7 @@ async def verify_with(
             ledger_topic=settings.ledger_topic,
             forward_topics=forward_topics,
             dead_letter_topic=settings.dead_letter_topic,
+            deferred_topic=settings.deferred_topic,
             window_ms=window_ms,
             progress=progress,
         )
@@ -115,7 +116,9 @@ def as_document(finding: Verification) -> dict[str, object]:
                 "dead_lettered": c.dead,
                 "folded": c.folded,
                 "summarized": c.summarized,
-                "discarded": c.records - c.forwarded - c.dead - c.folded,
+                "deferred": c.deferred,
+                "released": c.released,
+                "discarded": c.discarded,
                 "repeated": c.repeated,
                 "pending": finding.pending[p],
                 "problems": list(c.problems),
@@ -129,17 +132,19 @@ def print_finding(finding: Verification) -> None:
     """The finding as a table."""
     print_table(
         (
-            *("partition", "records", "forwarded", "discarded", "folded", "summarized", "dead"),
-            *("repeated", "blocks", "pending"),
+            *("partition", "records", "forwarded", "discarded", "folded", "summarized"),
+            *("deferred", "released", "dead", "repeated", "blocks", "pending"),
         ),
         [
             (
                 p,
                 c.records,
                 c.forwarded,
-                c.records - c.forwarded - c.dead - c.folded,
+                c.discarded,
                 c.folded,
                 c.summarized,
+                c.deferred,
+                c.released,
                 c.dead,
                 c.repeated,
                 c.blocks,

@@ -9,6 +9,7 @@ from stream_filter.cli.calibrate import calibrate
 from stream_filter.cli.cases import run_case_file
 from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
+from stream_filter.cli.drain import drain_deferred
 from stream_filter.cli.ledger import ledger
 from stream_filter.cli.plan import plan
 from stream_filter.cli.policy import policy
@@ -37,6 +38,7 @@ def main() -> None:
     Run a worker:         stream-filter run --policy policy.yaml
     Change its policy:    stream-filter policy push policy.yaml
     Watch decisions:      stream-filter tap TOPIC
+    Release what waits:   stream-filter drain --policy policy.yaml
     Prove nothing lost:   stream-filter ledger verify --topic TOPIC
     Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
     Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95
@@ -60,6 +62,7 @@ COMMANDS = (
     topics,
     policy,
     tap,
+    drain_deferred,
     ledger,
     demo,
 )

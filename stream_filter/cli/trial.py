@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import click
 
 from stream_filter.app.cluster import inspect_cluster
 from stream_filter.app.policy_file import load_policy
-from stream_filter.app.rehearsal import Rehearsal, rehearsal_gate
+from stream_filter.app.rehearsal import Rehearsal, rehearsal_gate, without_budgets
 from stream_filter.app.settings import Settings
 from stream_filter.app.trial import Example, Trial
 from stream_filter.app.trial_events import file_batches, topic_batches
@@ -104,12 +104,21 @@ async def try_policy(
             "draw; set STREAM_FILTER_KEY",
             err=True,
         )
-    gate = rehearsal_gate(policy, settings, clock_ms=lambda: int(time.time() * 1000))
+    if price is None and rules.budget is not None:
+        price = rules.budget.price
+    sources: Mapping[str, int] = {}
+    limits: Mapping[str, int] = {}
+    tried = policy
+    if file is None:
+        cluster = await inspect_cluster(policy, settings)
+        sources, limits = cluster.sources, cluster.size_limits
+    else:
+        tried = without_budgets(policy)
+    gate = rehearsal_gate(tried, settings, clock_ms=lambda: int(time.time() * 1000))
     trial = Trial(text_reader(rules), examples=examples)
-    limits = {} if file is not None else (await inspect_cluster(policy, settings)).size_limits
     began = time.perf_counter()
     partitions: defaultdict[int, Rehearsal] = defaultdict(
-        lambda: Rehearsal(gate, size_limits=limits)
+        lambda: Rehearsal(gate, size_limits=limits, sources=sources)
     )
     async for batch in _batches(source, settings):
         decide = partitions[batch.partition].decide
@@ -132,6 +141,8 @@ async def try_policy(
         f"{rules.thresholds.keep_above:g}, holdout {rules.holdout:g})\n"
     )
     print_report(report, source.place, price)
+    if tried != policy:
+        click.echo("\nthe budget was left out: the lines of a file have no times")
     click.echo(f"\n{seconds:.1f} s, {report.events / seconds:,.0f} events/s; nothing was sent")
 
 

@@ -12,12 +12,13 @@ NEVER = -(1 << 62)
 
 
 def record_times(timestamps: NDArray[np.int64], now_ms: int) -> NDArray[np.int64]:
-    """Timestamps (Unix ms, -1 = none), shape (n,), with those of the future set back to now.
+    """Timestamps (Unix ms, -1 = none), shape (n,), with those of the future set back to now, and
+    now where there is none.
 
     So one absurd record cannot put the clock, or a window, where the stream will not come for
     years.
     """
-    return np.clip(timestamps, -1, now_ms)
+    return np.where(timestamps < 0, now_ms, np.minimum(timestamps, now_ms))
 
 
 class PartitionClock:

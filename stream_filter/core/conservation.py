@@ -35,12 +35,17 @@ class PartitionFacts:
     """Offsets of the effective blocks' rows."""
     forward_rows: NDArray[np.int64]
     dead_rows: NDArray[np.int64]
+    defer_rows: NDArray[np.int64]
     fold_rows: NDArray[np.int64]
     fold_digests: NDArray[np.uint64]
     """Of the texts of `fold_rows`, of the same length."""
     forwarded: NDArray[np.int64]
     """Source offsets found in the analysis topics, repeats included."""
     dead: NDArray[np.int64]
+    deferred: NDArray[np.int64]
+    """Found in the deferred topic."""
+    released: NDArray[np.int64]
+    """Found in the analysis topics, where a drain sent them from the deferred topic."""
     summaries: Sequence[FoldCount]
     """The fold summaries found in the analysis topics, in their order, repeats included."""
     overtaken: NDArray[np.int64]
@@ -56,16 +61,24 @@ class Conservation:
     blocks: int
     forwarded: int
     dead: int
+    deferred: int
+    released: int
+    """How many of the deferred reached an analysis topic in the end."""
     folded: int
     summarized: int
     """How many of the folded stand in a summary; the windows of the others are still open."""
     repeated: int
     problems: tuple[str, ...] = field(default=())
 
+    @property
+    def discarded(self) -> int:
+        return self.records - self.forwarded - self.dead - self.deferred - self.folded
+
 
 def conserve(facts: PartitionFacts) -> Conservation:
-    """Judge one partition: every source offset in exactly one effective block, every forwarded
-    record and dead letter as the ledger says, no folded record in more than one summary."""
+    """Judge one partition: every source offset in exactly one effective block, every forwarded,
+    deferred and dead-lettered record as the ledger says, nothing released that was not deferred, no
+    folded record in more than one summary."""
     problems: list[str] = []
     for before, after in zip(facts.chain, facts.chain[1:], strict=False):
         if after.first != before.next:
@@ -85,6 +98,7 @@ def conserve(facts: PartitionFacts) -> Conservation:
     for name, found, expected in (
         ("forwarded", inside(facts.forwarded), inside(facts.forward_rows)),
         ("dead-lettered", inside(facts.dead), inside(facts.dead_rows)),
+        ("deferred", inside(facts.deferred), inside(facts.defer_rows)),
     ):
         present, times = np.unique(found, return_counts=True)
         twice = present[times > 1]
@@ -96,12 +110,18 @@ def conserve(facts: PartitionFacts) -> Conservation:
             stray = np.setdiff1d(stray, facts.overtaken)
         _report(problems, np.setdiff1d(expected, present), f"{name} by the ledger, but not found")
         _report(problems, stray, f"{name}, but not by the ledger")
+    released = np.unique(inside(facts.released))
+    repeated += len(inside(facts.released)) - len(released)
+    stray = np.setdiff1d(released, np.concatenate([facts.defer_rows, facts.overtaken]))
+    _report(problems, stray, "released, but not deferred by the ledger")
     summarized, summaries_repeated = _judge_summaries(problems, facts)
     return Conservation(
         records=len(facts.source),
         blocks=len(facts.chain),
         forwarded=len(inside(facts.forward_rows)),
         dead=len(inside(facts.dead_rows)),
+        deferred=len(inside(facts.defer_rows)),
+        released=len(released),
         folded=len(inside(facts.fold_rows)),
         summarized=summarized,
         repeated=repeated + summaries_repeated,

@@ -1,7 +1,7 @@
 """From scores to decisions: what the policy concludes and where each record goes.
 
-The steps in their order: `decide`, rules, novelty, `hold_out`, folds, `leave_unenforced`. Each
-takes decisions and gives decisions; after the first two, none changes a verdict.
+The steps in their order: `decide`, rules, novelty, `hold_out`, folds, budget, `leave_unenforced`.
+Each takes decisions and gives decisions; after the first two, none changes a verdict.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_filter.core.budget import Overflow
 from stream_filter.core.policy import Thresholds
 
 
@@ -30,7 +31,7 @@ class Verdict(_Coded):
 
 
 class Route(_Coded):
-    """Where the record goes. `DEFER` is reserved for budgets."""
+    """Where the record goes."""
 
     FORWARD = 0
     DISCARD = 1
@@ -56,6 +57,7 @@ class Reason(_Coded):
     UNREADABLE = 11
     TOO_LARGE = 12
     PAUSED = 13
+    OVERLOADED = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +71,8 @@ class Decisions:
     reason: NDArray[np.uint8]
     probability: NDArray[np.float32]
     """Chance that a record decided like this one is seen by the analyst: 1 where it is
-    forwarded for certain, the holdout's π for a would-be drop, 0 for a dead letter and for what
-    is folded."""
+    forwarded for certain or deferred, the holdout's π for a would-be drop, 0 for a dead letter and
+    for what is folded."""
     rule: NDArray[np.int16] | None = None
     """Index of the rule that decided, -1 where none did; None where the topic has no rules."""
 
@@ -158,7 +160,19 @@ def can_be_folded(decisions: Decisions) -> NDArray[np.bool_]:
     return foldable
 
 
+def can_be_over_budget(decisions: Decisions, overflow: Overflow) -> NDArray[np.bool_]:
+    """Which rows a budget may keep from the analyst: forwarded ones, but what the gate forwards to
+    learn from. What it forwards because it does not know may wait, and is never dropped."""
+    reasons = _DEFERRABLE if overflow is Overflow.DEFER else _FOLDABLE
+    refusable: NDArray[np.bool_] = np.isin(decisions.reason, reasons)
+    refusable &= decisions.route == Route.FORWARD
+    return refusable
+
+
 _FOLDABLE = np.array([Reason.IMPORTANT, Reason.AMBIGUOUS, Reason.RULE, Reason.NOVEL], np.uint8)
+_DEFERRABLE = np.array(
+    [*_FOLDABLE, Reason.DEGRADED, Reason.UNREADABLE, Reason.OVERLOADED], np.uint8
+)
 
 
 def leave_unenforced(decisions: Decisions, enforced: NDArray[np.bool_]) -> Decisions:

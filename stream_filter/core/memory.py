@@ -11,6 +11,8 @@ from stream_filter.core.clock import PartitionClock
 from stream_filter.core.entry import Entry
 from stream_filter.core.folds import Folds
 from stream_filter.core.novelty import NoveltyCounts
+from stream_filter.core.spending import Spending
+from stream_filter.core.worth import TextCounts
 
 
 class MemoryPart(Protocol):
@@ -52,10 +54,13 @@ class Memory:
         self.clock = PartitionClock()
         self.novelty = NoveltyCounts()
         self.folds = Folds()
+        self.spending = Spending()
+        self.text_counts = TextCounts()
+        """Only ranks records of equal score, and begins anew with each owner: not saved."""
 
     @property
     def parts(self) -> tuple[MemoryPart, ...]:
-        return (self.clock, self.novelty, self.folds)
+        return (self.clock, self.novelty, self.folds, self.spending)
 
     def changes(self) -> dict[str, list[Entry]]:
         """By kind, without kinds that did not change."""

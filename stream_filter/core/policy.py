@@ -8,6 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from enum import StrEnum
 from typing import Literal
 
+from stream_filter.core.budget import Budget, Overflow
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.holdout_choice import CertifyWithin
 from stream_filter.core.targets import CalibratedFor, Target
@@ -49,6 +50,23 @@ class Fold:
 
     window_ms: int
     keep: int
+
+
+class WhenOverloaded(StrEnum):
+    """What becomes of texts that the model has not read, when the gate has fallen behind. `wait`:
+    the model reads them, as ever; `forward`: their records are forwarded unread."""
+
+    WAIT = "wait"
+    FORWARD = "forward"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overload:
+    """When the gate has fallen behind, and what it does then."""
+
+    max_lag_ms: int
+    """Of a batch's newest record, by its timestamp."""
+    then: WhenOverloaded = WhenOverloaded.WAIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +112,8 @@ class TopicPolicy:
     """There is a target and no threshold: nothing is dropped for its score."""
     certify_within: CertifyWithin | None = None
     """What `holdout` follows from; None: it was given as a number."""
+    budget: Budget | None = None
+    overload: Overload | None = None
 
     @property
     def reading_id(self) -> str:
@@ -106,6 +126,11 @@ class TopicPolicy:
     def rule_labels(self) -> tuple[str, ...]:
         """What each rule is called: its name, or its place in the list, from `#1`."""
         return tuple(rule.name or f"#{place}" for place, rule in enumerate(self.rules, 1))
+
+    @property
+    def has_holdout(self) -> bool:
+        """Whether anything that would be dropped may be forwarded all the same."""
+        return self.holdout > 0 or any(rule.holdout for rule in self.rules)
 
     @property
     def is_pattern(self) -> bool:
@@ -127,6 +152,14 @@ class Policy:
         content = {"masks": MASK_SET_VERSION, "topics": [_content(rules) for rules in self.topics]}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def defers(self) -> bool:
+        """Whether records may be sent to the deferred topic."""
+        return any(
+            rules.budget is not None and rules.budget.overflow is Overflow.DEFER
+            for rules in self.topics
+        )
 
     def for_topic(self, topic: str) -> TopicPolicy | None:
         """An exact name wins over a glob; among globs the first."""

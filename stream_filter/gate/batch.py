@@ -38,7 +38,8 @@ class Outcome:
     block: Block
     block_bytes: bytes
     emissions: Sequence[Emission]
-    """Forwarded records and dead letters, in offset order; then the fold summaries."""
+    """Forwarded and deferred records and dead letters, in offset order; then the fold
+    summaries."""
     memory: Sequence[MemoryRecord]
     """What of the partition's memory is to be saved with the batch."""
     summaries: int
@@ -46,6 +47,10 @@ class Outcome:
     distinct_texts: int
     texts_read: int
     """How many of the distinct texts the model had to read: the others were remembered."""
+    forwarded_tokens: int
+    """Estimated, of what is forwarded."""
+    is_behind: bool
+    """The policy's `overload` holds: what came is older than it allows."""
     degraded_because: str | None
     seconds: Mapping[str, float]
     """Time spent by step: read, score, decide, emit."""

@@ -1,4 +1,4 @@
-"""From a decided batch to the records that are sent: forwarded ones and dead letters."""
+"""From a decided batch to the records that are sent: forwarded, deferred, dead letters."""
 
 from collections.abc import Mapping, Sequence
 from itertools import repeat
@@ -8,22 +8,23 @@ import numpy as np
 from stream_filter.core.decision import Decisions, Reason, Route
 from stream_filter.core.ledger import Block
 from stream_filter.gate.batch import Emission
-from stream_filter.gate.headers import Stamp
+from stream_filter.gate.headers import SF_FORWARD_TO, Stamp
 from stream_filter.gate.ports import Record
 
 
 def refuse_oversized(
-    records: Sequence[Record], decisions: Decisions, limit: int | None
+    records: Sequence[Record], decisions: Decisions, limits: Mapping[Route, int | None]
 ) -> dict[int, str]:
-    """Send forwarded records that their target would refuse to the dead letters instead. Returns
-    why, by their index. `limit`: the largest record that the target takes, in bytes."""
-    if limit is None:
-        return {}
+    """Send records that their target would refuse to the dead letters instead. Returns why, by
+    their index. `limits`: the largest record that a route's target takes, in bytes."""
     causes = {}
-    for index in np.flatnonzero(decisions.route == Route.FORWARD).tolist():
-        size = record_size(records[index])
-        if size > limit:
-            causes[index] = f"{size} bytes with headers, and the target topic takes {limit}"
+    for route, limit in limits.items():
+        if limit is None:
+            continue
+        for index in np.flatnonzero(decisions.route == route).tolist():
+            size = record_size(records[index])
+            if size > limit:
+                causes[index] = f"{size} bytes with headers, and the target topic takes {limit}"
     at = list(causes)
     decisions.route[at] = Route.DEAD_LETTER
     decisions.reason[at] = Reason.TOO_LARGE
@@ -37,6 +38,7 @@ def emissions_of(
     causes: Mapping[int, str],
     *,
     forward_to: str,
+    deferred_topic: str,
     dead_letter_topic: str,
     dead_letter_limit: int | None,
     key: bytes,
@@ -57,22 +59,24 @@ def emissions_of(
     )
     most = float("inf") if dead_letter_limit is None else dead_letter_limit
     emissions: list[Emission] = []
-    outgoing = np.flatnonzero(
-        (decisions.route == Route.FORWARD) | (decisions.route == Route.DEAD_LETTER)
-    )
-    is_forwarded = (decisions.route[outgoing] == Route.FORWARD).tolist()
+    outgoing = np.flatnonzero(np.isin(decisions.route, _SENT))
+    routes = decisions.route[outgoing].tolist()
     reasons = decisions.reason[outgoing].tolist()
     verdicts = decisions.verdict[outgoing].tolist()
     scores = decisions.score[outgoing].tolist()
     ruled = repeat(-1) if decisions.rule is None else decisions.rule[outgoing].tolist()
-    for index, forwarded, reason, verdict, score, rule in zip(
-        outgoing.tolist(), is_forwarded, reasons, verdicts, scores, ruled, strict=False
+    for index, route, reason, verdict, score, rule in zip(
+        outgoing.tolist(), routes, reasons, verdicts, scores, ruled, strict=False
     ):
         record = records[index]
         record_key, value, kept = record.key, record.value, record.headers
-        if forwarded:
+        if route == Route.FORWARD:
             topic = forward_to
             added = stamp.forwarded(record.offset, reason, verdict, score, rule)
+        elif route == Route.DEFER:
+            topic = deferred_topic
+            added = stamp.forwarded(record.offset, reason, verdict, score, rule)
+            added.append((SF_FORWARD_TO, forward_to.encode()))
         else:
             topic = dead_letter_topic
             omitted = record_size(record) > most
@@ -84,6 +88,9 @@ def emissions_of(
         # The source's headers stay as they are; the gate's come last.
         emissions.append(Emission(topic, record_key, value, record.timestamp, [*kept, *added]))
     return emissions
+
+
+_SENT = np.array([Route.FORWARD, Route.DEFER, Route.DEAD_LETTER], np.uint8)
 
 
 def record_size(record: Record) -> int:

@@ -47,14 +47,14 @@ def summarize(window: FoldWindow, source: tuple[str, int], policy_id: str) -> Fo
     )
 
 
-def summary_emission(summary: FoldSummary, *, topic: str, key: bytes) -> Emission:
-    """The record to be sent to `topic`. `key`: the gate's secret."""
+def summary_emission(summary: FoldSummary, *, topic: str, at_ms: int, key: bytes) -> Emission:
+    """The record to be sent to `topic`, with the time at which it is. `key`: the gate's secret."""
     document = {field.name: getattr(summary, field.name) for field in fields(summary)}
     return Emission(
         topic=topic,
         key=None,
         value=json.dumps(document, ensure_ascii=False).encode(),
-        timestamp_ms=max(0, summary.window_start_ms),
+        timestamp_ms=max(0, at_ms),
         headers=fold_headers(
             summary.first,
             key=key,

@@ -4,19 +4,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from time import perf_counter
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import forward_all
+from stream_filter.core.decision import Decisions, Route, forward_all
 from stream_filter.core.errors import ScorerError
 from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.core.memory import Memory
 from stream_filter.core.occurrences import Occurrences
-from stream_filter.core.policy import Policy, TopicPolicy
+from stream_filter.core.policy import Policy, TopicPolicy, WhenOverloaded
+from stream_filter.core.tokens import estimated_tokens
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
+from stream_filter.gate.budget_shares import budget_shares
 from stream_filter.gate.emitting import emissions_of, refuse_oversized
 from stream_filter.gate.fold_summary import summarize, summary_emission
 from stream_filter.gate.in_force import InForce, Switch
@@ -25,12 +29,13 @@ from stream_filter.gate.ports import (
     FieldRead,
     LedgerCodec,
     MemoryCodec,
+    Record,
     RuleSet,
     Scorer,
     TextReader,
     Texts,
 )
-from stream_filter.gate.routing import Scored, route_batch
+from stream_filter.gate.routing import Scored, charge_summaries, route_batch
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 
 _Scalar = TypeVar("_Scalar", np.float32, np.uint64)
@@ -48,6 +53,7 @@ class GateConfig:
     worker: str
     delivery: str
     dead_letter_topic: str
+    deferred_topic: str
     cache_bytes: int
 
 
@@ -55,7 +61,8 @@ class Gate:
     """Decides batches. Thread-safe: batches of different partitions may be processed at once.
 
     `process` is deterministic: the same records under the same policy, pack, key and memory, at
-    the time that the block's header names, get the same decisions, however they are batched.
+    the time that the block's header names, get the same decisions, however they are batched; what
+    a budget refuses apart, which compares the records of a batch.
     """
 
     def __init__(
@@ -147,17 +154,20 @@ class Gate:
         batch: RecordBatch,
         size_limits: Mapping[str, int],
         memory: PartitionMemory | None = None,
+        *,
+        sources: Mapping[str, int] = MappingProxyType({}),
     ) -> Outcome:
         """Decide one batch. Changes the partition's memory, which is void if this raises.
 
         `size_limits`: the largest record in bytes that each target topic takes; a record over
         its target's goes to the dead letters, and over theirs as well, without its payload (and
         without key and headers where these alone are too much). `memory` None: the batch stands
-        alone, as if it were the first.
+        alone, as if it were the first. `sources`: the partition counts of the source topics, for
+        a budget to be shared out; without, the partition has it for itself.
         """
         memory = memory or PartitionMemory(batch.topic, batch.partition, codec=self._memory_codec)
         with self._switch.hold() as force:
-            return self._process(force, batch, size_limits, memory)
+            return self._process(force, batch, size_limits, memory, sources)
 
     def _process(
         self,
@@ -165,6 +175,7 @@ class Gate:
         batch: RecordBatch,
         size_limits: Mapping[str, int],
         memory: PartitionMemory,
+        sources: Mapping[str, int],
     ) -> Outcome:
         started = perf_counter()
         rules = force.policy.for_topic(batch.topic)
@@ -180,15 +191,22 @@ class Gate:
                 rule = force.rules[rules.topic].first_match(batch.records, texts.columns)
         was_read = perf_counter()
 
+        timestamps = np.fromiter(map(attrgetter("timestamp"), batch.records), np.int64)
+        is_behind, leaves_unread = False, False
+        if rules.overload is not None:
+            lag_ms = self._clock_ms() - int(timestamps.max())
+            is_behind = lag_ms > rules.overload.max_lag_ms
+            leaves_unread = is_behind and rules.overload.then is WhenOverloaded.FORWARD
         cache = force.caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
-        by_text, texts_read, failure = _score(cache, texts, digests, rule)
+        by_text, texts_read, failure = _score(
+            cache, texts, digests, rule, only_remembered=leaves_unread
+        )
         # A pack that was away may have been loaded to score this batch.
         model_id = "" if unread_because is not None else model_id or cache.model_id
         scored = perf_counter()
 
-        timestamps = np.fromiter(map(attrgetter("timestamp"), batch.records), np.int64)
         header = self._header(batch, timestamps, force.policy_id, model_id)
         occurrences = Occurrences(
             offsets=np.fromiter(map(attrgetter("offset"), batch.records), np.int64),
@@ -212,12 +230,20 @@ class Gate:
                     score=_by_code(by_text, texts.codes, np.float32(np.nan)),
                     decodable=decodable,
                     rule=rule,
+                    tokens=_tokens(batch.records, rules),
+                    is_overloaded=leaves_unread,
                 ),
                 memory.memory,
+                shares=budget_shares(force.policy, rules, (batch.topic, batch.partition), sources),
                 key=self._config.key,
                 now_ms=header.decided_at_ms,
             )
-        oversized = refuse_oversized(batch.records, decisions, size_limits.get(rules.forward_to))
+        targets = {Route.FORWARD: rules.forward_to, Route.DEFER: self._config.deferred_topic}
+        oversized = refuse_oversized(
+            batch.records,
+            decisions,
+            {route: size_limits.get(topic) for route, topic in targets.items()},
+        )
         causes = {**texts.causes, **oversized}
         block = Block(
             header=header,
@@ -233,11 +259,14 @@ class Gate:
             block,
             causes,
             forward_to=rules.forward_to,
+            deferred_topic=self._config.deferred_topic,
             dead_letter_topic=self._config.dead_letter_topic,
             dead_letter_limit=size_limits.get(self._config.dead_letter_topic),
             key=self._config.key,
         )
-        emissions += self._summaries(rules, ended, (batch.topic, batch.partition), force.policy_id)
+        emissions += self._summaries(
+            rules, ended, memory.memory, (batch.topic, batch.partition), force.policy_id
+        )
         block_bytes = self._codec.encode(block)
         saved = memory.save(batch.next_offset)
         emitted = perf_counter()
@@ -249,6 +278,8 @@ class Gate:
             summaries=len(ended),
             distinct_texts=len(texts.distinct),
             texts_read=texts_read,
+            forwarded_tokens=_forwarded_tokens(batch.records, decisions),
+            is_behind=is_behind,
             degraded_because=_UNKNOWN if not force.is_known else str(failure) if failure else None,
             seconds={
                 "read": was_read - started,
@@ -259,7 +290,12 @@ class Gate:
         )
 
     def settle(
-        self, memory: PartitionMemory, *, next_offset: int, idle_s: float
+        self,
+        memory: PartitionMemory,
+        *,
+        next_offset: int,
+        idle_s: float,
+        sources: Mapping[str, int] = MappingProxyType({}),
     ) -> Settlement | None:
         """What a partition sends that had no records for `idle_s`: the summaries of its windows,
         once it was idle for a window's length. None where there is nothing to send."""
@@ -269,13 +305,13 @@ class Gate:
         folds = memory.memory.folds
         if not len(folds) or (rules.fold and idle_s * 1000 < rules.fold.window_ms):
             return None
+        source = (memory.topic, memory.partition)
         ended = folds.end_all()
+        charge_summaries(ended, memory.memory, budget_shares(force.policy, rules, source, sources))
         return Settlement(
             topic=memory.topic,
             partition=memory.partition,
-            emissions=self._summaries(
-                rules, ended, (memory.topic, memory.partition), force.policy_id
-            ),
+            emissions=self._summaries(rules, ended, memory.memory, source, force.policy_id),
             memory=memory.save(next_offset),
             settled_at_ms=self._clock_ms(),
         )
@@ -284,6 +320,7 @@ class Gate:
         self,
         rules: TopicPolicy,
         ended: Sequence[FoldWindow],
+        memory: Memory,
         source: tuple[str, int],
         policy_id: str,
     ) -> list[Emission]:
@@ -291,6 +328,7 @@ class Gate:
             summary_emission(
                 summarize(window, source, policy_id),
                 topic=rules.forward_to,
+                at_ms=memory.clock.at_ms,
                 key=self._config.key,
             )
             for window in ended
@@ -326,9 +364,13 @@ def _score(
     texts: Texts,
     digests: Sequence[bytes],
     rule: NDArray[np.int16] | None,
+    *,
+    only_remembered: bool,
 ) -> tuple[NDArray[np.float32], int, ScorerError | None]:
     """As `ScoreCache.score`, but for texts that stand only in records that a rule decides: these
-    get no score."""
+    get no score. `only_remembered`: nor do those that the model would have to read."""
+    if only_remembered:
+        return cache.remembered(digests), 0, None
     if rule is None:
         return cache.score(texts.distinct, digests)
     # The last is no text: the code -1 leads there.
@@ -340,6 +382,20 @@ def _score(
         [texts.distinct[index] for index in at], [digests[index] for index in at]
     )
     return scores, texts_read, failure
+
+
+def _tokens(records: Sequence[Record], rules: TopicPolicy) -> NDArray[np.int64]:
+    """Estimated tokens of each value; read only for a budget."""
+    if rules.budget is None:
+        return np.zeros(len(records), np.int64)
+    sizes = np.fromiter((len(record.value or b"") for record in records), np.int64)
+    return estimated_tokens(sizes)
+
+
+def _forwarded_tokens(records: Sequence[Record], decisions: Decisions) -> int:
+    rows = np.flatnonzero(decisions.route == Route.FORWARD).tolist()
+    sizes = np.fromiter((len(records[row].value or b"") for row in rows), np.int64, len(rows))
+    return int(estimated_tokens(sizes).sum())
 
 
 def _by_code(

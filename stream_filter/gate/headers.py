@@ -17,6 +17,8 @@ SF_SOURCE = "sf-source"
 SF_CAUSE = "sf-cause"
 SF_PAYLOAD = "sf-payload"
 SF_FOLD = "sf-fold"
+SF_FORWARD_TO = "sf-forward-to"
+SF_RELEASED = "sf-released"
 
 Headers = list[tuple[str, bytes | None]]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_filter.core.budget import Overflow, Unit
 from stream_filter.core.clock import record_times
 from stream_filter.core.decision import (
     Decisions,
@@ -14,17 +15,22 @@ from stream_filter.core.decision import (
     Route,
     can_be_folded,
     can_be_novel,
+    can_be_over_budget,
     decide,
     hold_out,
     leave_unenforced,
 )
 from stream_filter.core.fold_window import FoldWindow
+from stream_filter.core.folds import Admission
 from stream_filter.core.holdout import held_out
 from stream_filter.core.memory import Memory
 from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Mode, TopicPolicy
 from stream_filter.core.ramp import is_enforced
 from stream_filter.core.rules import decide_by_rules, holdout_of
+from stream_filter.core.spending import Share, Wishes
+from stream_filter.core.tokens import estimated_tokens
+from stream_filter.core.worth import levels_of, spending_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +47,25 @@ class Scored:
     decodable: NDArray[np.bool_]
     rule: NDArray[np.int16] | None
     """Shape (n,): index of the first rule that holds, or -1; None where the topic has none."""
+    tokens: NDArray[np.int64]
+    """Shape (n,), estimated; read only where the policy has a budget."""
+    is_overloaded: bool = False
+    """The model was not asked: where there is no score, this is why."""
 
 
 def route_batch(
-    rules: TopicPolicy, batch: Scored, memory: Memory, *, key: bytes, now_ms: int
+    rules: TopicPolicy,
+    batch: Scored,
+    memory: Memory,
+    *,
+    shares: Sequence[Share],
+    key: bytes,
+    now_ms: int,
 ) -> tuple[Decisions, Sequence[FoldWindow]]:
-    """Decisions on a batch, and the windows for which a summary is due. Changes the memory."""
+    """Decisions on a batch, and the windows for which a summary is due. Changes the memory.
+
+    `shares`: the partition's part of each limit of the budget.
+    """
     texts = batch.occurrences
     draw: dict[str, Any] = {"topic": batch.topic, "partition": batch.partition, "key": key}
     decisions = decide(
@@ -55,6 +74,9 @@ def route_batch(
         readable=texts.codes >= 0,
         thresholds=rules.thresholds,
     )
+    if batch.is_overloaded:
+        unread = decisions.reason == Reason.DEGRADED
+        decisions = decisions.rerouted(unread, Route.FORWARD, Reason.OVERLOADED)
     if batch.rule is not None:
         decisions = decide_by_rules(decisions, rules.rules, batch.rule)
     if rules.novelty:
@@ -63,24 +85,92 @@ def route_batch(
         )
         decisions = decisions.rerouted(novel, Route.FORWARD, Reason.NOVEL, probability=1.0)
     share = holdout_of(rules.rules, decisions.rule, rules.holdout)
-    decisions = hold_out(decisions, held_out(texts.offsets, probability=share, **draw), share)
-    if rules.fold is None:
-        return leave_unenforced(decisions, _enforced(rules, texts, draw)), memory.folds.end_all()
+    is_held_out = held_out(texts.offsets, probability=share, **draw)
+    decisions = hold_out(decisions, is_held_out, share)
+    enforced = _enforced(rules, texts, draw)
+    if rules.fold is None and rules.budget is None:
+        return leave_unenforced(decisions, enforced), memory.folds.end_all()
 
     times_ms = record_times(batch.timestamps, now_ms)
-    admission = memory.folds.admit(
-        texts,
-        can_be_folded(decisions),
-        times_ms=times_ms,
-        clock_ms=memory.clock.advance(times_ms),
-        fold=rules.fold,
+    clock_ms = memory.clock.advance(times_ms)
+    admission: Admission | None = None
+    if rules.fold is not None:
+        admission = memory.folds.admit(
+            texts,
+            can_be_folded(decisions),
+            times_ms=times_ms,
+            clock_ms=clock_ms,
+            fold=rules.fold,
+        )
+        decisions = decisions.rerouted(
+            admission.is_duplicate, Route.FOLD, Reason.DUPLICATE, probability=0.0
+        )
+    if rules.budget is not None:
+        decisions = _spend(rules, batch, decisions, memory, shares, clock_ms, is_held_out)
+        if rules.budget.overflow is Overflow.WIDEN:
+            decisions = hold_out(decisions, is_held_out, share)
+    decisions = leave_unenforced(decisions, enforced)
+    if admission is None:
+        ended = memory.folds.end_all()
+    else:
+        folded = decisions.route == Route.FOLD
+        ended = memory.folds.settle(texts, admission, folded, memory.clock.at_ms)
+    charge_summaries(ended, memory, shares)
+    return decisions, ended
+
+
+def _spend(
+    rules: TopicPolicy,
+    batch: Scored,
+    decisions: Decisions,
+    memory: Memory,
+    shares: Sequence[Share],
+    clock_ms: NDArray[np.int64],
+    is_held_out: NDArray[np.bool_],
+) -> Decisions:
+    """Spend the budget on what is worth most; the rest is deferred, dropped or only marked."""
+    assert rules.budget is not None, "spends a budget"
+    overflow = rules.budget.overflow
+    asks = can_be_over_budget(decisions, overflow)
+    goes = decisions.route == Route.FORWARD
+    if overflow is Overflow.FORWARD:
+        certain = goes
+    elif overflow is Overflow.WIDEN:
+        certain = goes & (~asks | is_held_out)
+    else:
+        certain = goes & ~asks
+    levels = levels_of(decisions)
+    fits = memory.spending.spend(
+        shares,
+        Wishes(
+            times_ms=clock_ms,
+            order=spending_order(decisions, levels, memory.text_counts.add(batch.occurrences)),
+            levels=levels,
+            is_asking=asks,
+            is_certain=certain,
+            costs={Unit.EVENTS: np.ones(len(levels), np.int64), Unit.TOKENS: batch.tokens},
+        ),
+        is_fenced=rules.has_holdout or rules.fold is not None,
     )
-    decisions = decisions.rerouted(
-        admission.is_duplicate, Route.FOLD, Reason.DUPLICATE, probability=0.0
-    )
-    decisions = leave_unenforced(decisions, _enforced(rules, texts, draw))
-    folded = decisions.route == Route.FOLD
-    return decisions, memory.folds.settle(texts, admission, folded, memory.clock.at_ms)
+    route = _ROUTE_OVER_BUDGET[overflow]
+    return decisions.rerouted(asks & ~fits, route, Reason.OVER_BUDGET)
+
+
+def charge_summaries(ended: Sequence[FoldWindow], memory: Memory, shares: Sequence[Share]) -> None:
+    """Charge the summaries of windows to the budget: they go on whatever it says."""
+    if ended and shares:
+        sizes = np.array([_SUMMARY_BYTES + len(window.text.encode()) for window in ended])
+        costs = {Unit.EVENTS: len(ended), Unit.TOKENS: int(estimated_tokens(sizes).sum())}
+        memory.spending.charge(shares, costs, at_ms=memory.clock.at_ms)
+
+
+_ROUTE_OVER_BUDGET = {
+    Overflow.DEFER: Route.DEFER,
+    Overflow.WIDEN: Route.DISCARD,
+    Overflow.FORWARD: Route.FORWARD,
+}
+_SUMMARY_BYTES = 350
+"""Of a fold summary, its text apart."""
 
 
 def _enforced(rules: TopicPolicy, texts: Occurrences, draw: Mapping[str, Any]) -> NDArray[np.bool_]:

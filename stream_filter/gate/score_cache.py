@@ -72,6 +72,10 @@ class ScoreCache:
         scores[missing] = fresh
         return scores, len(missing), None
 
+    def remembered(self, digests: Sequence[bytes]) -> NDArray[np.float32]:
+        """Scores, shape (n,), without asking the model: NaN where it would have to read."""
+        return self._remembered(digests)[0]
+
     def _remembered(self, digests: Sequence[bytes]) -> tuple[NDArray[np.float32], list[int]]:
         with self._lock:
             if self._scorer.model_id != self._model_id:

@@ -130,7 +130,9 @@ class PartitionLoop:
                         delivering = None
                     if delivering is None:
                         idle_s = perf_counter() - last_polled
-                        settlement = self._gate.settle(memory, next_offset=at, idle_s=idle_s)
+                        settlement = self._gate.settle(
+                            memory, next_offset=at, idle_s=idle_s, sources=self._sources()
+                        )
                         if settlement is not None:
                             delivering = asyncio.create_task(self._settle(unit, settlement, at))
                     continue
@@ -227,8 +229,10 @@ class PartitionLoop:
             records=polled.records,
         )
         began = perf_counter()
+        sources = self._sources()
         outcome = await asyncio.get_running_loop().run_in_executor(
-            self._executor, self._gate.process, batch, self._size_limits, memory
+            self._executor,
+            lambda: self._gate.process(batch, self._size_limits, memory, sources=sources),
         )
         self._pace(len(polled.records), perf_counter() - began)
         reason = outcome.block.decisions.reason
@@ -242,6 +246,11 @@ class PartitionLoop:
                 "dead_letters in the settings, and start again"
             )
         return outcome
+
+    def _sources(self) -> dict[str, int]:
+        """The partition counts of the source topics, as the consumer knows them."""
+        topics = self._consumer.subscription()
+        return {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in topics}
 
     def _pace(self, records: int, seconds: float) -> None:
         if seconds > _TARGET_BATCH_S:

@@ -53,6 +53,10 @@ class TopicReader:
     ) -> None:
         await self._consumer.stop()
 
+    def has(self, topic: str) -> bool:
+        """Whether the topic exists."""
+        return topic in self._partitions
+
     def partitions(self, topic: str) -> list[TopicPartition]:
         """The partitions of a topic. Raises ConfigError where it does not exist."""
         if topic not in self._partitions:

@@ -73,6 +73,18 @@ class Metrics:
             ["topic"],
             registry=r,
         )
+        self.overloaded_batches = Counter(
+            "stream_filter_overloaded_batches",
+            "Units of work whose records are older than the policy's max_lag.",
+            ["topic"],
+            registry=r,
+        )
+        self.forwarded_tokens = Counter(
+            "stream_filter_forwarded_tokens",
+            "Tokens of forwarded records, estimated as bytes / 3.",
+            ["topic"],
+            registry=r,
+        )
         self.fold_summaries = Counter(
             "stream_filter_fold_summaries", "Fold summaries sent.", ["topic"], registry=r
         )

@@ -47,6 +47,7 @@ class TelemetryObserver:
         self._metrics = metrics
         self._owned: set[tuple[str, int]] = set()
         self._assigned: int | None = None
+        self._behind: set[tuple[str, int]] = set()
         self.last_error: str | None = None
         """What last went wrong, until a batch is committed."""
 
@@ -86,6 +87,7 @@ class TelemetryObserver:
 
     def partition_released(self, topic: str, partition: int, *, clean: bool) -> None:
         self._owned.discard((topic, partition))
+        self._behind.discard((topic, partition))
         self._metrics.partitions_assigned.set(len(self._owned))
         self._metrics.lag_records.labels(topic, partition).set(0)
         _log.info("partition.released", topic=topic, partition=partition, clean=clean)
@@ -110,6 +112,8 @@ class TelemetryObserver:
             sum(len(record.value) for record in outcome.memory)
         )
         metrics.fold_summaries.labels(header.topic).inc(outcome.summaries)
+        metrics.forwarded_tokens.labels(header.topic).inc(outcome.forwarded_tokens)
+        self._tell_lag(header.topic, header.partition, is_behind=outcome.is_behind)
         steps = {"poll": poll_s, **outcome.seconds, "deliver": deliver_s}
         for step, seconds in steps.items():
             metrics.batch_seconds.labels(step).observe(seconds)
@@ -132,6 +136,18 @@ class TelemetryObserver:
             metrics.degraded_batches.labels(header.topic).inc()
             self.last_error = outcome.degraded_because
             _log.error("batch.degraded", cause=outcome.degraded_because, **line)
+
+    def _tell_lag(self, topic: str, partition: int, *, is_behind: bool) -> None:
+        """Say when a partition falls behind what its policy allows, and when it has caught up."""
+        source = (topic, partition)
+        if is_behind:
+            self._metrics.overloaded_batches.labels(topic).inc()
+        if is_behind and source not in self._behind:
+            self._behind.add(source)
+            _log.error("partition.overloaded", topic=topic, partition=partition)
+        elif not is_behind and source in self._behind:
+            self._behind.discard(source)
+            _log.info("partition.caught_up", topic=topic, partition=partition)
 
     def partition_settled(self, settlement: Settlement) -> None:
         topic, partition = settlement.topic, settlement.partition

@@ -124,6 +124,7 @@ async def switching() -> AsyncIterator[Bench]:
         worker="w",
         delivery="exactly_once",
         dead_letter_topic="dead",
+        deferred_topic="deferred",
         cache_bytes=1 << 16,
     )
     gate = Gate(

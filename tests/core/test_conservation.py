@@ -26,11 +26,14 @@ def finding(**changes: Any) -> Conservation:
         "rows": np.arange(100, 110),
         "forward_rows": offsets(101, 105),
         "dead_rows": offsets(107),
+        "defer_rows": offsets(109),
         "fold_rows": offsets(102, 103, 106, 108),
         "fold_digests": np.array([7, 7, 7, 9], np.uint64),
         "summaries": [FoldCount(7, 102, 103, 2)],
         "forwarded": offsets(101, 105),
         "dead": offsets(107),
+        "deferred": offsets(109),
+        "released": offsets(109),
         "overtaken": offsets(),
         "exactly_once": True,
     }
@@ -41,8 +44,18 @@ def test_sound_account_holds() -> None:
     """A sound account has no problem, and its numbers add up."""
     sound = finding()
     assert sound == Conservation(
-        records=10, blocks=2, forwarded=2, dead=1, folded=4, summarized=2, repeated=0, problems=()
+        records=10,
+        blocks=2,
+        forwarded=2,
+        dead=1,
+        deferred=1,
+        released=1,
+        folded=4,
+        summarized=2,
+        repeated=0,
+        problems=(),
     )
+    assert sound.discarded == 2
 
 
 ONE_FAULT: list[tuple[dict[str, Any], str]] = [
@@ -55,6 +68,9 @@ ONE_FAULT: list[tuple[dict[str, Any], str]] = [
     ({"dead": offsets()}, "dead-lettered by the ledger, but not found: 107"),
     ({"dead": offsets(107, 108)}, "dead-lettered, but not by the ledger: 108"),
     ({"dead": offsets(107, 107)}, "dead-lettered more than once: 107"),
+    ({"deferred": offsets()}, "deferred by the ledger, but not found: 109"),
+    ({"deferred": offsets(104, 109)}, "deferred, but not by the ledger: 104"),
+    ({"released": offsets(101, 109)}, "released, but not deferred by the ledger: 101"),
     ({"summaries": [FoldCount(7, 102, 106, 4)]}, "count 4 folded records of text 0000000000000007"),
     ({"summaries": [FoldCount(9, 108, 108, 1), FoldCount(8, 103, 103, 1)]}, "the ledger 0"),
     ({"summaries": [FoldCount(7, 101, 103, 2)]}, "at the end of a fold summary, but not folded by"),

@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_filter.core.budget import Budget, Limit, Overflow, Unit
 from stream_filter.core.holdout_choice import CertifyWithin
 from stream_filter.core.policy import (
     Fold,
     Format,
     Mode,
     Novelty,
+    Overload,
     Policy,
     Rule,
     Thresholds,
     TopicPolicy,
+    WhenOverloaded,
 )
 from stream_filter.core.targets import CalibratedFor, Slices, Target
 from stream_filter.core.template import parse_template
@@ -76,6 +79,13 @@ CHANGES: list[dict[str, Any]] = [
     {"fold": Fold(window_ms=61_000, keep=3)},
     {"fold": Fold(window_ms=60_000, keep=4)},
     {"ramp": 99.0},
+    {"budget": Budget(limits=(Limit(amount=3, window_ms=60_000),))},
+    {"budget": Budget(limits=(Limit(amount=3, window_ms=3_600_000),))},
+    {"budget": Budget(limits=(Limit(amount=3, window_ms=60_000, unit=Unit.TOKENS),))},
+    {"budget": Budget(limits=(Limit(amount=3, window_ms=60_000, is_shared=True),))},
+    {"budget": Budget(limits=(Limit(amount=3, window_ms=60_000),), overflow=Overflow.WIDEN)},
+    {"overload": Overload(max_lag_ms=1_000)},
+    {"overload": Overload(max_lag_ms=1_000, then=WhenOverloaded.FORWARD)},
     {"target": Target(recall=0.95)},
     {"target": Target(recall=0.96)},
     {"target": Target(slices=Slices(fields=(("service",),)))},

@@ -1,8 +1,10 @@
 """A gate under test: topics, policy, settings and a worker, on either broker."""
 
 import asyncio
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +72,7 @@ class GateUnderTest:
                     f"ledger_topic: {self.topic('ledger')}",
                     f"memory_topic: {self.topic('memory')}",
                     f"dead_letter_topic: {self.topic('dead')}",
+                    f"deferred_topic: {self.topic('deferred')}",
                     f"model_dir: {self.model_dir}",
                     "key: test",
                     "session_timeout_ms: 6000",
@@ -94,6 +97,15 @@ class GateUnderTest:
         command = [sys.executable, "-m", "stream_filter", *map(str, arguments)]
         command += ["--settings", str(self.settings_file)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    def run_for(self, seconds: float, *arguments: object) -> None:
+        """A command that is ended by SIGINT after a while."""
+        command = [sys.executable, "-m", "stream_filter", *map(str, arguments)]
+        command += ["--settings", str(self.settings_file)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
+            time.sleep(seconds)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(30) == 130
 
     def invoke(self, *arguments: object) -> Result:
         """A command in this process, in a thread with a loop of its own: quicker than `run`."""
@@ -134,6 +146,27 @@ class GateUnderTest:
                 while len(records) < count:
                     polled = await consumer.getmany(timeout_ms=200)
                     records += polled.get(source, [])
+            return records
+        finally:
+            await consumer.stop()
+
+    async def read_all(self, name: str, *, partitions: int) -> list[ConsumerRecord]:
+        """All committed records of a topic, as of now."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            sources = [TopicPartition(self.topic(name), p) for p in range(partitions)]
+            consumer.assign(sources)
+            ends = await consumer.end_offsets(sources)
+            await consumer.seek_to_beginning(*sources)
+            records: list[ConsumerRecord] = []
+            while not all([await consumer.position(s) >= ends[s] for s in sources]):
+                for batch in (await consumer.getmany(timeout_ms=500)).values():
+                    records += batch
             return records
         finally:
             await consumer.stop()

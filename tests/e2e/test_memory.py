@@ -5,9 +5,10 @@ import time
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream_filter.core.position import parse_position
@@ -46,28 +47,6 @@ async def send(
         await producer.stop()
 
 
-async def read_analysis(gate: Any, partitions: int) -> list[Any]:
-    """All committed records of the analysis topic, as of now."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=gate.bootstrap,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-    )
-    await consumer.start()
-    try:
-        sources = [TopicPartition(gate.topic("analysis"), p) for p in range(partitions)]
-        consumer.assign(sources)
-        ends = await consumer.end_offsets(sources)
-        await consumer.seek_to_beginning(*sources)
-        records: list[Any] = []
-        while not all([await consumer.position(s) >= ends[s] for s in sources]):
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                records += batch
-        return records
-    finally:
-        await consumer.stop()
-
-
 def summaries_of(records: list[Any]) -> list[FoldSummary]:
     return [parse_summary(r.value) for r in records if "sf-fold" in dict(r.headers)]
 
@@ -93,16 +72,28 @@ async def all_summarized(gate: Any, name: str, *, timeout_s: float = 60.0) -> di
 
 
 @pytest.mark.parametrize(
-    "events", [30_000, pytest.param(1_000_000, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])]
+    ("events", "per_minute"),
+    [
+        (30_000, None),
+        (30_000, 40),
+        pytest.param(1_000_000, 40, marks=[pytest.mark.chaos, pytest.mark.timeout(900)]),
+    ],
 )
-async def test_a_storm_across_kill_9(kafka_gate: Any, events: int) -> None:
+async def test_a_storm_across_kill_9(kafka_gate: Any, events: int, per_minute: int | None) -> None:
     """A storm of equal events over six windows and two partitions, the worker killed in the
     middle: of each window and partition three are forwarded, each other one is counted by exactly
-    one summary, and summaries, ledger and source agree to the record."""
+    one summary, and summaries, ledger and source agree to the record. With a budget, what does not
+    fit waits, and no minute of the analysis topic holds more."""
     gate = kafka_gate
     gate.settings_lines = [f"batch_records: {events // 60}"]
     gate.prepare(
-        {"storm": {**KEEP_ALL, "fold": {"window": f"{WINDOW_MS // 1000}s", "keep": KEEP}}},
+        {
+            "storm": {
+                **KEEP_ALL,
+                "fold": {"window": f"{WINDOW_MS // 1000}s", "keep": KEEP},
+                "budget": per_minute and {"per_minute": per_minute},
+            }
+        },
         partitions=2,
     )
     began_ms = (int(time.time() * 1000) // WINDOW_MS - 10) * WINDOW_MS
@@ -122,11 +113,16 @@ async def test_a_storm_across_kill_9(kafka_gate: Any, events: int) -> None:
     total = await all_summarized(gate, "storm")
 
     windows = 6 * 2
-    assert (total["records"], total["forwarded"]) == (events, KEEP * windows)
+    assert total["records"] == events
+    assert total["forwarded"] + total["deferred"] == KEEP * windows
+    assert (total["deferred"] > 0) == (per_minute is not None)
     assert total["folded"] == events - KEEP * windows
-    records = await read_analysis(gate, 2)
+    records = await gate.read_all("analysis", partitions=2)
     summaries = summaries_of(records)
-    assert len(records) == KEEP * windows + len(summaries)
+    assert len(records) == total["forwarded"] + len(summaries)
+    if per_minute is not None:
+        times = np.array([record.timestamp for record in records])
+        assert max(np.sum((times >= t) & (times < t + 60_000)) for t in times) <= per_minute
     places = [(s.first.rsplit("/", 1)[0], s.window_start_ms) for s in summaries]
     assert len(set(places)) == len(places) == windows, "one summary for each window"
     assert sum(s.folded for s in summaries) == total["folded"]
@@ -216,7 +212,7 @@ async def test_an_idle_partition_ends_its_windows(gate: Any) -> None:
     gate.worker.start()
     total = await all_summarized(gate, "storm")
     assert (total["forwarded"], total["folded"]) == (1, 49)
-    assert [s.folded for s in summaries_of(await read_analysis(gate, 1))] == [49]
+    assert [s.folded for s in summaries_of(await gate.read_all("analysis", partitions=1))] == [49]
     assert gate.worker.stop() == 0
 
 

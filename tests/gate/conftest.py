@@ -67,6 +67,7 @@ def make_gate() -> Callable[..., Gate]:
                 worker="gate-1",
                 delivery="exactly_once",
                 dead_letter_topic="dead",
+                deferred_topic="deferred",
                 cache_bytes=config.get("cache_bytes", 1 << 20),
             ),
             scorers={"fixed": scorer or FixedScorer(SCORES, default=0.5, model_id="fixed-1")},

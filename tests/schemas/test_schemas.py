@@ -49,6 +49,9 @@ topics:
     holdout: {certify_within: 24h, rate: 500/s, prevalence: 0.01, recall: 0.98, at_most: 0.4},
     epoch: 14d, max_age: 6h, on_failure: widen, slices: {by: [service], recall: 0.8}}
   d: {text: "{m}", target: {recall: 0.99, failure_probability: 0.01}, slices: [service]}
+  e: {text: "{m}", budget: {per_minute: 300, tokens_per_day: 5000, overflow: widen, price: 2},
+    overload: {max_lag: 30s, then: forward}}
+budgets: {llm.analysis: {per_hour: 10000}}
 """
 TARGETED = {"text": "{m}", "model": "p", "target": {"recall": 0.95}}
 ALONE = {"text": "{m}", "model": "p", "raw": {"drop_below": 0.2, "keep_above": 0.8}}
@@ -304,7 +307,7 @@ def test_fold_summary_schema_takes_what_the_gate_writes() -> None:
     """A summary fits the schema, and nothing can be left out of it."""
     window = FoldWindow(2**64 - 1, 0, 60_000, 60_000, 3, 12, 9, 7, 40, "disk <hex> is füll")
     summary = summarize(window, ("a.logs", 3), "0123456789abcdef")
-    emission = summary_emission(summary, topic="llm.analysis", key=b"secret")
+    emission = summary_emission(summary, topic="llm.analysis", at_ms=60_000, key=b"secret")
     instance = json.loads(emission.value or b"")
     assert parse_summary(emission.value or b"") == summary
     assert is_valid("fold-summary.schema.json", instance)
@@ -404,5 +407,6 @@ def test_published_codes_are_stable() -> None:
             "unreadable": 11,
             "too_large": 12,
             "paused": 13,
+            "overloaded": 14,
         },
     }
