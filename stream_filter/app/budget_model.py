@@ -1,5 +1,6 @@
 """The policy's budgets and its overload: as they are written, and frozen."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -71,7 +72,7 @@ class BudgetModel(_Closed):
 
     @model_validator(mode="after")
     def _limits_something(self) -> "BudgetModel":
-        if not _limits_of(self, is_shared=False):
+        if not _limits_of(self):
             raise ValueError("a budget without a limit: name one, like per_minute: 300")
         return self
 
@@ -90,17 +91,19 @@ class OverloadModel(_Closed):
     )
 
 
-def freeze_budget(own: BudgetModel | None, shared: BudgetModel | None) -> Budget | None:
-    """A topic's budget: its own limits, and those that it shares with all that forward to the
-    same topic. Of the other keys its own count."""
-    first = own or shared
-    if first is None:
+def freeze_budget(own: BudgetModel | None, shared: Mapping[str, BudgetModel]) -> Budget | None:
+    """A topic's budget: its own limits, and by target those that it shares with all that forward
+    there. Of the other keys the topic's own count, then the first target's."""
+    budgets = ([own] if own else []) + list(shared.values())
+    if not budgets:
         return None
-    limits = _limits_of(own, is_shared=False) if own else ()
+    limits = _limits_of(own) if own else ()
+    for target, budget in shared.items():
+        limits += _limits_of(budget, target=target)
     return Budget(
-        limits=limits + (_limits_of(shared, is_shared=True) if shared else ()),
-        overflow=Overflow(first.overflow),
-        price=next((b.price for b in (own, shared) if b and b.price is not None), None),
+        limits=limits,
+        overflow=Overflow(budgets[0].overflow),
+        price=next((budget.price for budget in budgets if budget.price is not None), None),
     )
 
 
@@ -109,9 +112,9 @@ def freeze_overload(model: OverloadModel) -> Overload:
     return Overload(max_lag_ms=duration_ms(model.max_lag), then=WhenOverloaded(model.then))
 
 
-def _limits_of(budget: BudgetModel, *, is_shared: bool) -> tuple[Limit, ...]:
+def _limits_of(budget: BudgetModel, *, target: str | None = None) -> tuple[Limit, ...]:
     return tuple(
-        Limit(amount=amount, window_ms=window_ms, unit=unit, is_shared=is_shared)
+        Limit(amount=amount, window_ms=window_ms, unit=unit, target=target)
         for key, (window_ms, unit) in _LIMITS.items()
         if (amount := getattr(budget, key)) is not None
     )

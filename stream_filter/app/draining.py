@@ -83,9 +83,10 @@ class ReleaseBudget:
         limits = rules.budget.limits if rules is not None and rules.budget is not None else ()
         found = []
         for limit in limits:
-            # A glob's limit is each of its topics' own.
-            place = (f"to {origin.target}" if limit.is_shared else origin.source, limit)
-            found.append((limit, self._windows.setdefault(place, LiveWindow(limit))))
+            if limit.target in (None, origin.target):
+                # A glob's limit is each of its topics' own.
+                place = ("" if limit.target else origin.source, limit)
+                found.append((limit, self._windows.setdefault(place, LiveWindow(limit))))
         return found
 
     def _add(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from stream_filter.app.gate_assembly import assemble_gate
 from stream_filter.app.packs import require_packs
@@ -33,10 +34,10 @@ class UnwrittenLedger:
 
 
 def rehearsal_gate(policy: Policy, settings: Settings, *, clock_ms: Callable[[], int]) -> Gate:
-    """The gate that a worker with these settings would have. Raises ConfigError where one of the
-    policy's packs cannot be used."""
+    """The gate that a worker with these settings would have, and that is never overloaded. Raises
+    ConfigError where one of the policy's packs cannot be used."""
     return assemble_gate(
-        policy,
+        with_all_topics(policy, overload=None),
         settings,
         scorers=require_packs(policy, settings.model_dir, threads=settings.model_threads),
         delivery="none",
@@ -45,9 +46,9 @@ def rehearsal_gate(policy: Policy, settings: Settings, *, clock_ms: Callable[[],
     )
 
 
-def without_budgets(policy: Policy) -> Policy:
-    """For events without times: nobody can say how many of them fall into a minute."""
-    return replace(policy, topics=tuple(replace(rules, budget=None) for rules in policy.topics))
+def with_all_topics(policy: Policy, **changes: Any) -> Policy:
+    """The policy with fields changed in each of its entries."""
+    return Policy(topics=tuple(replace(rules, **changes) for rules in policy.topics))
 
 
 class Rehearsal:

@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
-from stream_filter.app.policy_file import DefaultsModel, PolicyModel, RuleModel, TopicModel
+from stream_filter.app.policy_model import DefaultsModel, PolicyModel, RuleModel, TopicModel
 from stream_filter.app.settings import Settings
 from stream_filter.app.target_model import HoldoutModel
 from stream_filter.core.decision import Reason, Route, Verdict
@@ -204,6 +204,12 @@ def _headers() -> dict[str, Any]:
             "type": "string",
             "pattern": r"^(0|1|0\.[0-9]+|[0-9](\.[0-9]+)?e-[0-9]+)$",
             "description": "The model's score, a decimal in [0, 1]; absent where there is none.",
+        },
+        sf.SF_PRIORITY: {
+            "type": "string",
+            "pattern": "^[0-9]$",
+            "description": "In which order to read: 9 first (what a rule keeps, and the holdout), "
+            "else by score, 8 to 0.",
         },
         sf.SF_RULE: {
             "type": "string",

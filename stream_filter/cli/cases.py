@@ -8,7 +8,7 @@ from stream_filter.app.case_file import load_cases
 from stream_filter.app.case_run import CaseResult, run_cases
 from stream_filter.app.junit import write_junit
 from stream_filter.app.policy_file import load_policy
-from stream_filter.app.rehearsal import rehearsal_gate
+from stream_filter.app.rehearsal import rehearsal_gate, with_all_topics
 from stream_filter.cli.options import json_option, model_dir_option, settings_of, settings_option
 from stream_filter.cli.output import EXIT_FAILED, print_json, printable, runs
 
@@ -57,7 +57,9 @@ async def run_case_file(
     settings = settings_of(settings_path, model_dir=model_dir)
     policy = load_policy(policy_path)
     cases = load_cases(cases_path, policy)
-    gate = rehearsal_gate(policy, settings, clock_ms=lambda: _FUTURE_MS)
+    # By position the draw is luck, and a case is put where it falls otherwise.
+    drawn = with_all_topics(policy, ramp_by="position")
+    gate = rehearsal_gate(drawn, settings, clock_ms=lambda: _FUTURE_MS)
     results = list(run_cases(cases, policy, gate))
     failed = [result for result in results if not result.holds]
     if junit_path is not None:

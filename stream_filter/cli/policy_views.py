@@ -43,7 +43,7 @@ async def list_(
             rules.topic,
             rules.mode.value,
             rules.model,
-            rules.forward_to,
+            ", ".join(sorted(rules.targets)),
             is_paused(rules.topic, latest.paused),
         )
         for rules in document.policy.topics

@@ -11,7 +11,7 @@ import click
 
 from stream_filter.app.cluster import inspect_cluster
 from stream_filter.app.policy_file import load_policy
-from stream_filter.app.rehearsal import Rehearsal, rehearsal_gate, without_budgets
+from stream_filter.app.rehearsal import Rehearsal, rehearsal_gate, with_all_topics
 from stream_filter.app.settings import Settings
 from stream_filter.app.trial import Example, Trial
 from stream_filter.app.trial_events import file_batches, topic_batches
@@ -113,7 +113,7 @@ async def try_policy(
         cluster = await inspect_cluster(policy, settings)
         sources, limits = cluster.sources, cluster.size_limits
     else:
-        tried = without_budgets(policy)
+        tried = with_all_topics(policy, budget=None)
     gate = rehearsal_gate(tried, settings, clock_ms=lambda: int(time.time() * 1000))
     trial = Trial(text_reader(rules), examples=examples)
     began = time.perf_counter()

@@ -28,8 +28,9 @@ class Limit:
     amount: int
     window_ms: int
     unit: Unit = Unit.EVENTS
-    is_shared: bool = False
-    """True: all topics that forward to the same topic share it; False: it is one topic's."""
+    target: str | None = None
+    """Of what is forwarded to this topic, whoever forwards; None: of all that the topic forwards,
+    wherever it goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,6 +169,18 @@ def can_be_over_budget(decisions: Decisions, overflow: Overflow) -> NDArray[np.b
     return refusable
 
 
+def reason_before_budget(decisions: Decisions) -> NDArray[np.uint8]:
+    """For which reason each record would have been forwarded, shape (n,), of records that a budget
+    refused. What has no score counts as `degraded`, whatever the cause."""
+    reason = np.full(decisions.reason.shape, Reason.AMBIGUOUS, np.uint8)
+    reason[decisions.verdict == Verdict.KEEP] = Reason.IMPORTANT
+    reason[decisions.verdict == Verdict.DROP] = Reason.NOVEL
+    reason[np.isnan(decisions.score)] = Reason.DEGRADED
+    if decisions.rule is not None:
+        reason[decisions.rule >= 0] = Reason.RULE
+    return reason
+
+
 _FOLDABLE = np.array([Reason.IMPORTANT, Reason.AMBIGUOUS, Reason.RULE, Reason.NOVEL], np.uint8)
 _DEFERRABLE = np.array(
     [*_FOLDABLE, Reason.DEGRADED, Reason.UNREADABLE, Reason.OVERLOADED], np.uint8

@@ -103,6 +103,10 @@ class TopicPolicy:
     fold: Fold | None = None
     ramp: float = 100.0
     """Percent of the records on which `enforce` acts; the others are treated as in `shadow`."""
+    ramp_by: Literal["position", "key"] = "position"
+    """What is drawn: each record, or each key with all its records."""
+    forward_by_reason: tuple[tuple[str, str], ...] = ()
+    """Reason and topic, in the order of reasons: where it is not `forward_to`."""
     rules: tuple[Rule, ...] = ()
     target: Target | None = None
     """What is to be certified; None: nothing is promised."""
@@ -126,6 +130,15 @@ class TopicPolicy:
     def rule_labels(self) -> tuple[str, ...]:
         """What each rule is called: its name, or its place in the list, from `#1`."""
         return tuple(rule.name or f"#{place}" for place, rule in enumerate(self.rules, 1))
+
+    def target_of(self, reason: str) -> str:
+        """Where a record goes that is forwarded for this reason, by its label."""
+        return dict(self.forward_by_reason).get(reason, self.forward_to)
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The topics that its records are forwarded to."""
+        return frozenset({self.forward_to, *(topic for _, topic in self.forward_by_reason)})
 
     @property
     def has_holdout(self) -> bool:
@@ -192,7 +205,7 @@ class Policy:
     @property
     def targets(self) -> frozenset[str]:
         """The topics that records are forwarded to."""
-        return frozenset(rules.forward_to for rules in self.topics)
+        return frozenset().union(*(rules.targets for rules in self.topics))
 
 
 def _content(rules: TopicPolicy) -> dict[str, object]:

@@ -2,11 +2,12 @@
 
 A keyed hash of the position, as for the holdout but under a key of its own, so that the two are
 independent. A record is enforced if its hash lies below the ramp: what is enforced at 10 % is
-enforced at 50 %. By position and not by the record's key: the share is then as asked however few
-keys there are, and nothing is done per record in Python.
+enforced at 50 %. By position the share is as asked however few keys there are; by the record's key
+all that belongs together is on one side.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,4 +25,29 @@ def is_enforced(
         f"ramp/{topic}/{partition}".encode(), digest_size=16, key=key
     ).digest()
     sides = siphash_2_4(offsets.astype(np.uint64), side_key)
-    return sides < np.uint64(int(percent / 100.0 * 2.0**64))
+    return sides < _bound(percent)
+
+
+def is_key_enforced(
+    keys: Sequence[bytes | None], by_position: NDArray[np.bool_], *, percent: float, key: bytes
+) -> NDArray[np.bool_]:
+    """Which records (shape (n,)) are on the enforced side, drawn by their keys; one side for a key
+    in all topics and partitions. Without a key (None): as `by_position` says."""
+    if percent <= 0.0 or percent >= 100.0:
+        return by_position
+    bound = int(_bound(percent))
+    sides: dict[bytes | None, bool] = {
+        each: int.from_bytes(
+            hashlib.blake2b(each, digest_size=8, key=key, person=b"ramp").digest(), "little"
+        )
+        < bound
+        for each in set(keys)
+        if each is not None
+    }
+    drawn = np.fromiter((sides.get(each, False) for each in keys), np.bool_, len(keys))
+    keyless = np.fromiter((each is None for each in keys), np.bool_, len(keys))
+    return np.where(keyless, by_position, drawn)
+
+
+def _bound(percent: float) -> np.uint64:
+    return np.uint64(int(percent / 100.0 * 2.0**64))

@@ -9,6 +9,7 @@ management (K. Littlewood, 1972): towards the end of a window, what nobody bette
 spent on what is there.
 """
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,8 +40,9 @@ class Share:
     @property
     def key(self) -> int:
         """What is spent of it is remembered under this, whatever the amount."""
-        unit = 2 * (self.limit.unit is Unit.TOKENS) + self.limit.is_shared
-        return self.limit.window_ms << 2 | unit
+        limit = self.limit
+        target = 0 if limit.target is None else zlib.crc32(limit.target.encode())
+        return target << 32 | limit.window_ms << 1 | (limit.unit is Unit.TOKENS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,8 @@ class Wishes:
     """Goes on only if the budget has room."""
     is_certain: NDArray[np.bool_]
     """Goes on whatever the budget says, and is charged to it. May ask all the same."""
-    costs: Mapping[Unit, NDArray[np.int64]]
-    """For each unit that a limit counts."""
+    costs: Mapping[Limit, NDArray[np.int64]]
+    """What each record takes of a limit; 0 where it does not concern it."""
 
 
 @dataclass(slots=True)
@@ -106,12 +108,12 @@ class Spending:
         self._forget(int(wishes.times_ms[-1]))
         return fits
 
-    def charge(self, shares: Sequence[Share], costs: Mapping[Unit, int], *, at_ms: int) -> None:
+    def charge(self, shares: Sequence[Share], costs: Mapping[Limit, int], *, at_ms: int) -> None:
         """Charge what goes on whatever the budget says."""
         for share in shares:
             slot = self._slot(share, at_ms)
-            slot.spent += costs[share.limit.unit]
-            slot.certain += costs[share.limit.unit]
+            slot.spent += costs[share.limit]
+            slot.certain += costs[share.limit]
 
     def _spend(
         self,
@@ -127,7 +129,7 @@ class Spending:
         levels = wishes.levels[rows]
         fits = asks.copy()
         for share in shares:
-            cost = wishes.costs[share.limit.unit][rows]
+            cost = wishes.costs[share.limit][rows]
             slot = self._slot(share, at_ms)
             # What alone is more than the limit never goes: nothing is kept free for it.
             wanted = np.where(asks & (cost <= share.amount), cost, 0)
@@ -136,10 +138,10 @@ class Spending:
             slot.spent += only_certain
             slot.certain += only_certain
             room = self._room(share, at_ms, is_fenced=is_fenced)[levels]
-            fits &= cost <= room
-            fits &= np.cumsum(np.where(fits, cost, 0)) <= room
+            fits &= (cost <= room) | (cost == 0)
+            fits &= (np.cumsum(np.where(fits, cost, 0)) <= room) | (cost == 0)
         for share in shares:
-            cost = wishes.costs[share.limit.unit][rows]
+            cost = wishes.costs[share.limit][rows]
             slot = self._slot(share, at_ms)
             slot.spent += int(cost[fits | (certain & asks)].sum())
             slot.certain += int(cost[certain & asks & ~fits].sum())
@@ -174,7 +176,7 @@ class Spending:
     def _forget(self, now_ms: int) -> None:
         """What lies too far back to count, also of limits that are none any more."""
         for key, start_ms in list(self._slots):
-            window_ms = key >> 2
+            window_ms = (key & 0xFFFFFFFF) >> 1
             if start_ms + window_ms + window_ms // SLOTS <= now_ms:
                 del self._slots[key, start_ms]
                 self._changed.add((key, start_ms))

@@ -3,10 +3,12 @@
 Across batches records are compared by level, within a batch exactly.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.core.decision import Decisions
+from stream_filter.core.decision import Decisions, Reason
 from stream_filter.core.occurrences import Occurrences
 
 LEVELS = 64
@@ -22,6 +24,15 @@ def levels_of(decisions: Decisions) -> NDArray[np.int64]:
     score = np.nan_to_num(decisions.score, nan=_UNKNOWN)
     level = np.minimum((score * _BY_SCORE).astype(np.int64), _BY_SCORE - 1)
     return level if decisions.rule is None else np.where(decisions.rule >= 0, _BY_SCORE, level)
+
+
+def priority_of(reason: int, score: float, rule: int) -> int:
+    """In which order the analyst should read, 9 first to 0: 9 for what a rule keeps and for the
+    holdout, without whose answers nothing is known of the drops; else the score's ninth, 0 to 8.
+    `reason` by code, `score` NaN for none (4), `rule` -1."""
+    if rule >= 0 or reason == Reason.HOLDOUT:
+        return 9
+    return min(8, int((_UNKNOWN if math.isnan(score) else score) * 9))
 
 
 class TextCounts:

@@ -5,7 +5,6 @@ what a partition spent moves with it. The price: what one partition leaves, no o
 """
 
 from collections.abc import Mapping
-from itertools import accumulate
 
 from stream_filter.core.budget import part_of
 from stream_filter.core.policy import Policy, TopicPolicy
@@ -23,23 +22,22 @@ def budget_shares(
     if rules.budget is None:
         return ()
     topic, partition = source
-    own = sources.get(topic, 0)
-    # Of a limit that topics share: all their partitions, topic by topic.
-    sharers = sorted(name for name in sources if _shares_with(policy, name, rules))
-    begins = dict(zip(sharers, accumulate((sources[n] for n in sharers), initial=0), strict=False))
-    total = sum(sources[name] for name in sharers)
     shares = []
     for limit in rules.budget.limits:
-        if partition >= own:
+        sharers = [topic] if limit.target is None else _forwarding_to(limit.target, policy, sources)
+        index, of = partition, sum(sources.get(name, 0) for name in sharers)
+        for name in sharers[: sharers.index(topic)] if topic in sharers else ():
+            index += sources[name]
+        if partition >= sources.get(topic, 0):
             index, of = 0, 1
-        elif limit.is_shared:
-            index, of = begins[topic] + partition, total
-        else:
-            index, of = partition, own
         shares.append(Share(limit=limit, amount=part_of(limit.amount, index=index, of=of)))
     return tuple(shares)
 
 
-def _shares_with(policy: Policy, topic: str, rules: TopicPolicy) -> bool:
-    other = policy.for_topic(topic)
-    return other is not None and other.forward_to == rules.forward_to
+def _forwarding_to(target: str, policy: Policy, sources: Mapping[str, int]) -> list[str]:
+    forwarding = []
+    for topic in sorted(sources):
+        rules = policy.for_topic(topic)
+        if rules is not None and target in rules.targets:
+            forwarding.append(topic)
+    return forwarding

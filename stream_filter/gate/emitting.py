@@ -1,30 +1,44 @@
 """From a decided batch to the records that are sent: forwarded, deferred, dead letters."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 
-from stream_filter.core.decision import Decisions, Reason, Route
+from stream_filter.core.decision import Decisions, Reason, Route, reason_before_budget
 from stream_filter.core.ledger import Block
 from stream_filter.gate.batch import Emission
 from stream_filter.gate.headers import SF_FORWARD_TO, Stamp
 from stream_filter.gate.ports import Record
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """Where a topic's records go."""
+
+    forward: Sequence[str]
+    """By the code of the reason."""
+    deferred: str
+    dead_letter: str
+
+
 def refuse_oversized(
-    records: Sequence[Record], decisions: Decisions, limits: Mapping[Route, int | None]
+    records: Sequence[Record],
+    decisions: Decisions,
+    targets: Targets,
+    size_limits: Mapping[str, int],
 ) -> dict[int, str]:
     """Send records that their target would refuse to the dead letters instead. Returns why, by
-    their index. `limits`: the largest record that a route's target takes, in bytes."""
+    their index. `size_limits`: the largest record that a topic takes, in bytes."""
     causes = {}
-    for route, limit in limits.items():
-        if limit is None:
-            continue
-        for index in np.flatnonzero(decisions.route == route).tolist():
-            size = record_size(records[index])
-            if size > limit:
-                causes[index] = f"{size} bytes with headers, and the target topic takes {limit}"
+    reasons = decisions.reason.tolist()
+    for index in np.flatnonzero(np.isin(decisions.route, (Route.FORWARD, Route.DEFER))).tolist():
+        is_forwarded = decisions.route[index] == Route.FORWARD
+        topic = targets.forward[reasons[index]] if is_forwarded else targets.deferred
+        limit = size_limits.get(topic)
+        if limit is not None and (size := record_size(records[index])) > limit:
+            causes[index] = f"{size} bytes with headers, and the target topic takes {limit}"
     at = list(causes)
     decisions.route[at] = Route.DEAD_LETTER
     decisions.reason[at] = Reason.TOO_LARGE
@@ -37,9 +51,7 @@ def emissions_of(
     block: Block,
     causes: Mapping[int, str],
     *,
-    forward_to: str,
-    deferred_topic: str,
-    dead_letter_topic: str,
+    targets: Targets,
     dead_letter_limit: int | None,
     key: bytes,
 ) -> list[Emission]:
@@ -62,23 +74,24 @@ def emissions_of(
     outgoing = np.flatnonzero(np.isin(decisions.route, _SENT))
     routes = decisions.route[outgoing].tolist()
     reasons = decisions.reason[outgoing].tolist()
+    meant_for = reason_before_budget(decisions)[outgoing].tolist()
     verdicts = decisions.verdict[outgoing].tolist()
     scores = decisions.score[outgoing].tolist()
     ruled = repeat(-1) if decisions.rule is None else decisions.rule[outgoing].tolist()
-    for index, route, reason, verdict, score, rule in zip(
-        outgoing.tolist(), routes, reasons, verdicts, scores, ruled, strict=False
+    for index, route, reason, meant, verdict, score, rule in zip(
+        outgoing.tolist(), routes, reasons, meant_for, verdicts, scores, ruled, strict=False
     ):
         record = records[index]
         record_key, value, kept = record.key, record.value, record.headers
         if route == Route.FORWARD:
-            topic = forward_to
+            topic = targets.forward[reason]
             added = stamp.forwarded(record.offset, reason, verdict, score, rule)
         elif route == Route.DEFER:
-            topic = deferred_topic
+            topic = targets.deferred
             added = stamp.forwarded(record.offset, reason, verdict, score, rule)
-            added.append((SF_FORWARD_TO, forward_to.encode()))
+            added.append((SF_FORWARD_TO, targets.forward[meant].encode()))
         else:
-            topic = dead_letter_topic
+            topic = targets.dead_letter
             omitted = record_size(record) > most
             if omitted:
                 value = None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Decisions, Route, forward_all
+from stream_filter.core.decision import Decisions, Reason, Route, forward_all
 from stream_filter.core.errors import ScorerError
 from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
@@ -21,7 +21,7 @@ from stream_filter.core.policy import Policy, TopicPolicy, WhenOverloaded
 from stream_filter.core.tokens import estimated_tokens
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
 from stream_filter.gate.budget_shares import budget_shares
-from stream_filter.gate.emitting import emissions_of, refuse_oversized
+from stream_filter.gate.emitting import Targets, emissions_of, refuse_oversized
 from stream_filter.gate.fold_summary import summarize, summary_emission
 from stream_filter.gate.in_force import InForce, Switch
 from stream_filter.gate.partition_memory import PartitionMemory, recall
@@ -231,6 +231,7 @@ class Gate:
                     decodable=decodable,
                     rule=rule,
                     tokens=_tokens(batch.records, rules),
+                    keys=list(map(attrgetter("key"), batch.records)),
                     is_overloaded=leaves_unread,
                 ),
                 memory.memory,
@@ -238,12 +239,12 @@ class Gate:
                 key=self._config.key,
                 now_ms=header.decided_at_ms,
             )
-        targets = {Route.FORWARD: rules.forward_to, Route.DEFER: self._config.deferred_topic}
-        oversized = refuse_oversized(
-            batch.records,
-            decisions,
-            {route: size_limits.get(topic) for route, topic in targets.items()},
+        targets = Targets(
+            forward=tuple(rules.target_of(reason.label) for reason in Reason),
+            deferred=self._config.deferred_topic,
+            dead_letter=self._config.dead_letter_topic,
         )
+        oversized = refuse_oversized(batch.records, decisions, targets, size_limits)
         causes = {**texts.causes, **oversized}
         block = Block(
             header=header,
@@ -258,9 +259,7 @@ class Gate:
             batch.records,
             block,
             causes,
-            forward_to=rules.forward_to,
-            deferred_topic=self._config.deferred_topic,
-            dead_letter_topic=self._config.dead_letter_topic,
+            targets=targets,
             dead_letter_limit=size_limits.get(self._config.dead_letter_topic),
             key=self._config.key,
         )
@@ -307,7 +306,8 @@ class Gate:
             return None
         source = (memory.topic, memory.partition)
         ended = folds.end_all()
-        charge_summaries(ended, memory.memory, budget_shares(force.policy, rules, source, sources))
+        shares = budget_shares(force.policy, rules, source, sources)
+        charge_summaries(rules, ended, memory.memory, shares)
         return Settlement(
             topic=memory.topic,
             partition=memory.partition,
@@ -327,7 +327,7 @@ class Gate:
         return [
             summary_emission(
                 summarize(window, source, policy_id),
-                topic=rules.forward_to,
+                topic=rules.target_of(Reason.DUPLICATE.label),
                 at_ms=memory.clock.at_ms,
                 key=self._config.key,
             )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from stream_filter.core.decision import Reason, Verdict
 from stream_filter.core.position import event_id, keyed_hash
+from stream_filter.core.worth import priority_of
 
 SF_ID = "sf-id"
 SF_REASON = "sf-reason"
@@ -13,6 +14,7 @@ SF_VERDICT = "sf-verdict"
 SF_POLICY = "sf-policy"
 SF_MODEL = "sf-model"
 SF_RULE = "sf-rule"
+SF_PRIORITY = "sf-priority"
 SF_SOURCE = "sf-source"
 SF_CAUSE = "sf-cause"
 SF_PAYLOAD = "sf-payload"
@@ -21,6 +23,7 @@ SF_FORWARD_TO = "sf-forward-to"
 SF_RELEASED = "sf-released"
 
 Headers = list[tuple[str, bytes | None]]
+_PRIORITIES: list[tuple[str, bytes | None]] = [(SF_PRIORITY, b"%d" % n) for n in range(10)]
 
 
 class Stamp:
@@ -57,7 +60,8 @@ class Stamp:
                 self._policy,
             ]
         scored: Headers = [] if math.isnan(score) else [(SF_SCORE, b"%.6g" % score)]
-        return [*self._origin(offset), *decided, *scored, *self._model]
+        order = _PRIORITIES[priority_of(reason, score, rule)]
+        return [*self._origin(offset), *decided, order, *scored, *self._model]
 
     def dead(self, offset: int, reason: int, cause: str, *, payload_omitted: bool) -> Headers:
         """Headers of a dead letter: its origin and what was wrong with it."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.core.budget import Overflow, Unit
+from stream_filter.core.budget import Limit, Overflow, Unit
 from stream_filter.core.clock import record_times
 from stream_filter.core.decision import (
     Decisions,
@@ -26,7 +26,7 @@ from stream_filter.core.holdout import held_out
 from stream_filter.core.memory import Memory
 from stream_filter.core.occurrences import Occurrences
 from stream_filter.core.policy import Mode, TopicPolicy
-from stream_filter.core.ramp import is_enforced
+from stream_filter.core.ramp import is_enforced, is_key_enforced
 from stream_filter.core.rules import decide_by_rules, holdout_of
 from stream_filter.core.spending import Share, Wishes
 from stream_filter.core.tokens import estimated_tokens
@@ -49,6 +49,8 @@ class Scored:
     """Shape (n,): index of the first rule that holds, or -1; None where the topic has none."""
     tokens: NDArray[np.int64]
     """Shape (n,), estimated; read only where the policy has a budget."""
+    keys: Sequence[bytes | None]
+    """The n records' keys."""
     is_overloaded: bool = False
     """The model was not asked: where there is no score, this is why."""
 
@@ -87,7 +89,7 @@ def route_batch(
     share = holdout_of(rules.rules, decisions.rule, rules.holdout)
     is_held_out = held_out(texts.offsets, probability=share, **draw)
     decisions = hold_out(decisions, is_held_out, share)
-    enforced = _enforced(rules, texts, draw)
+    enforced = _enforced(rules, batch, draw)
     if rules.fold is None and rules.budget is None:
         return leave_unenforced(decisions, enforced), memory.folds.end_all()
 
@@ -115,7 +117,7 @@ def route_batch(
     else:
         folded = decisions.route == Route.FOLD
         ended = memory.folds.settle(texts, admission, folded, memory.clock.at_ms)
-    charge_summaries(ended, memory, shares)
+    charge_summaries(rules, ended, memory, shares)
     return decisions, ended
 
 
@@ -148,7 +150,7 @@ def _spend(
             levels=levels,
             is_asking=asks,
             is_certain=certain,
-            costs={Unit.EVENTS: np.ones(len(levels), np.int64), Unit.TOKENS: batch.tokens},
+            costs={share.limit: _costs(rules, batch, decisions, share.limit) for share in shares},
         ),
         is_fenced=rules.has_holdout or rules.fold is not None,
     )
@@ -156,12 +158,33 @@ def _spend(
     return decisions.rerouted(asks & ~fits, route, Reason.OVER_BUDGET)
 
 
-def charge_summaries(ended: Sequence[FoldWindow], memory: Memory, shares: Sequence[Share]) -> None:
+def _costs(
+    rules: TopicPolicy, batch: Scored, decisions: Decisions, limit: Limit
+) -> NDArray[np.int64]:
+    """What each record takes of a limit."""
+    cost = batch.tokens if limit.unit is Unit.TOKENS else np.ones_like(batch.tokens)
+    if limit.target is None:
+        return cost
+    leads_there = np.array([rules.target_of(reason.label) == limit.target for reason in Reason])
+    return np.where(leads_there[decisions.reason], cost, 0)
+
+
+def charge_summaries(
+    rules: TopicPolicy, ended: Sequence[FoldWindow], memory: Memory, shares: Sequence[Share]
+) -> None:
     """Charge the summaries of windows to the budget: they go on whatever it says."""
-    if ended and shares:
-        sizes = np.array([_SUMMARY_BYTES + len(window.text.encode()) for window in ended])
-        costs = {Unit.EVENTS: len(ended), Unit.TOKENS: int(estimated_tokens(sizes).sum())}
-        memory.spending.charge(shares, costs, at_ms=memory.clock.at_ms)
+    if not ended or not shares:
+        return
+    sizes = np.array([_SUMMARY_BYTES + len(window.text.encode()) for window in ended])
+    tokens = int(estimated_tokens(sizes).sum())
+    target = rules.target_of(Reason.DUPLICATE.label)
+    costs = {
+        share.limit: tokens if share.limit.unit is Unit.TOKENS else len(ended)
+        for share in shares
+        if share.limit.target in (None, target)
+    }
+    charged = [share for share in shares if share.limit in costs]
+    memory.spending.charge(charged, costs, at_ms=memory.clock.at_ms)
 
 
 _ROUTE_OVER_BUDGET = {
@@ -173,7 +196,11 @@ _SUMMARY_BYTES = 350
 """Of a fold summary, its text apart."""
 
 
-def _enforced(rules: TopicPolicy, texts: Occurrences, draw: Mapping[str, Any]) -> NDArray[np.bool_]:
+def _enforced(rules: TopicPolicy, batch: Scored, draw: Mapping[str, Any]) -> NDArray[np.bool_]:
+    offsets = batch.occurrences.offsets
     if rules.mode is Mode.SHADOW:
-        return np.zeros(texts.offsets.shape, np.bool_)
-    return is_enforced(texts.offsets, percent=rules.ramp, **draw)
+        return np.zeros(offsets.shape, np.bool_)
+    by_position = is_enforced(offsets, percent=rules.ramp, **draw)
+    if rules.ramp_by == "position":
+        return by_position
+    return is_key_enforced(batch.keys, by_position, percent=rules.ramp, key=draw["key"])

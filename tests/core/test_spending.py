@@ -1,6 +1,7 @@
 """Budgets: no window ever holds more than the limit, and it is spent on what is worth most."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -34,6 +35,17 @@ def share(amount: int, window_ms: int = MINUTE, unit: Unit = Unit.EVENTS) -> Sha
     return Share(limit=Limit(amount=amount, window_ms=window_ms, unit=unit), amount=amount)
 
 
+class Costs(dict[Limit, NDArray[np.int64]]):
+    """What records of so many tokens take of any limit."""
+
+    def __init__(self, tokens: NDArray[np.int64]) -> None:
+        super().__init__()
+        self._tokens = tokens
+
+    def __missing__(self, limit: Limit) -> NDArray[np.int64]:
+        return self._tokens if limit.unit is Unit.TOKENS else np.ones_like(self._tokens)
+
+
 def wishes(
     times_ms: Sequence[int],
     levels: Sequence[int],
@@ -49,10 +61,7 @@ def wishes(
         levels=np.array(levels, np.int64),
         is_asking=np.ones(n, np.bool_) if asking is None else np.array(asking, np.bool_),
         is_certain=np.zeros(n, np.bool_) if certain is None else np.array(certain, np.bool_),
-        costs={
-            Unit.EVENTS: np.ones(n, np.int64),
-            Unit.TOKENS: np.ones(n, np.int64) if tokens is None else np.array(tokens, np.int64),
-        },
+        costs=Costs(np.ones(n, np.int64) if tokens is None else np.array(tokens, np.int64)),
     )
 
 
@@ -202,12 +211,24 @@ def test_a_record_that_is_too_large_does_not_hold_up_others() -> None:
     ]
 
 
+def test_a_limit_that_does_not_concern_a_record_does_not_refuse_it() -> None:
+    """A limit on what goes to another target lets a record pass, however much it is overdrawn."""
+    limit = Limit(amount=1, window_ms=MINUTE, target="pages")
+    spending = Spending()
+    spending.charge([Share(limit=limit, amount=1)], {limit: 5}, at_ms=0)
+    asked = wishes([1, 1], [3, 3])
+    costs = {limit: np.array([0, 1])}
+    batch = replace(asked, costs=costs)
+    fits = spending.spend([Share(limit=limit, amount=1)], batch, is_fenced=False)
+    assert fits.tolist() == [True, False]
+
+
 def test_what_lies_far_back_is_forgotten() -> None:
     """The memory holds the slots of one window of each limit, however long the stream."""
     spending = Spending()
     for minute in range(100):
         spending.spend([share(5)], wishes([minute * MINUTE + 1], [1]), is_fenced=False)
-        spending.charge([share(5)], {Unit.EVENTS: 1, Unit.TOKENS: 9}, at_ms=minute * MINUTE + 2)
+        spending.charge([share(5)], {share(5).limit: 1}, at_ms=minute * MINUTE + 2)
     assert 0 < len(spending) <= SLOTS + 1
 
 

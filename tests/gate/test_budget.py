@@ -231,25 +231,28 @@ def test_the_parts_of_a_shared_budget_add_up(rules: TopicPolicy) -> None:
     budget = Budget(
         limits=(
             Limit(amount=10, window_ms=MINUTE),
-            Limit(amount=100, window_ms=MINUTE, is_shared=True),
+            Limit(amount=100, window_ms=MINUTE, target="llm.analysis"),
         )
     )
     one = replace(rules, topic="one", budget=budget)
     two = replace(rules, topic="two", budget=budget)
-    other = replace(rules, topic="three", budget=budget, forward_to="elsewhere")
-    policy = Policy(topics=(one, two, other))
-    sources = {"one": 3, "two": 4, "three": 5}
+    elsewhere = Budget(limits=(Limit(amount=7, window_ms=MINUTE, target="elsewhere"),))
+    other = replace(rules, topic="three", budget=elsewhere, forward_to="elsewhere")
+    both = replace(two, topic="four", forward_by_reason=(("important", "elsewhere"),))
+    policy = Policy(topics=(one, two, other, both))
+    sources = {"one": 3, "two": 4, "three": 5, "four": 1}
     parts = {
         (topic.topic, partition): [
             share.amount
             for share in budget_shares(policy, topic, (topic.topic, partition), sources)
         ]
-        for topic in (one, two, other)
+        for topic in policy.topics
         for partition in range(sources[topic.topic])
     }
-    assert sum(own for (topic, _), (own, _) in parts.items() if topic == "one") == 10
-    assert sum(shared for (topic, _), (_, shared) in parts.items() if topic != "three") == 100
-    assert sum(shared for (topic, _), (_, shared) in parts.items() if topic == "three") == 100
+    assert sum(part[0] for (topic, _), part in parts.items() if topic == "one") == 10
+    assert sum(part[1] for (topic, _), part in parts.items() if topic != "three") == 100
+    # The partition of `four` has a part of it too.
+    assert sum(part[0] for (topic, _), part in parts.items() if topic == "three") in (5, 6)
     assert [s.amount for s in budget_shares(policy, one, ("one", 7), {})] == [10, 100]
 
 
@@ -288,3 +291,75 @@ def test_behind_its_time(
             "discard.below_threshold": 1,
             "forward.overloaded": 2,
         }
+
+
+def test_a_topic_for_each_reason(
+    rules: TopicPolicy, make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord
+) -> None:
+    """Each record goes where its reason leads; what is deferred says where it was meant for; a
+    summary goes where `duplicate` leads; a target's limit counts only what goes there."""
+    limits = (Limit(amount=2, window_ms=MINUTE, target="pages"),)
+    policy = replace(
+        rules,
+        holdout=0.0,
+        rules=(Rule(when='m == "ruled"', then="keep"),),
+        forward_by_reason=(("important", "pages"), ("rule", "rules"), ("duplicate", "storms")),
+        budget=Budget(limits=limits),
+        fold=Fold(window_ms=MINUTE, keep=3),
+    )
+    gate = make_gate(policy)
+    memory = fresh(gate)
+    start = NOW_MS // MINUTE * MINUTE - 5 * MINUTE
+    values = [ODD] * 3 + [FAILURES] * 4 + [b'{"m":"ruled"}'] * 2 + [b'{"m":""}']
+    records = [record(offset=n, value=v, timestamp=start) for n, v in enumerate(values)]
+    outcome = gate.process(batch_of(records), {}, memory)
+    assert [emission.topic for emission in outcome.emissions] == [
+        *["llm.analysis"] * 3,
+        *["pages", "pages", "deferred"],
+        *["rules"] * 2,
+        "llm.analysis",
+    ]
+    meant = [dict(e.headers)["sf-forward-to"] for e in outcome.emissions if e.topic == "deferred"]
+    assert meant == [b"pages"]
+    after = [record(offset=len(values), value=ODD, timestamp=start + MINUTE)]
+    *_, summary = gate.process(batch_of(after), {}, memory).emissions
+    assert (summary.topic, "sf-fold" in dict(summary.headers)) == ("storms", True)
+
+
+@pytest.mark.parametrize(
+    ("value", "priority"),
+    [(FAILURES, b"8"), (ODD, b"4"), (b'{"m":"ruled"}', b"9"), (b"{}", b"4")],
+)
+def test_the_priority_of_what_is_forwarded(
+    rules: TopicPolicy,
+    make_gate: MakeGate,
+    batch_of: MakeBatch,
+    record: MakeRecord,
+    value: bytes,
+    priority: bytes,
+) -> None:
+    """Rules first, then by score; without a score in the middle."""
+    policy = replace(rules, rules=(Rule(when='m == "ruled"', then="keep"),))
+    (emission,) = make_gate(policy).process(batch_of([record(offset=0, value=value)]), {}).emissions
+    assert dict(emission.headers)["sf-priority"] == priority
+
+
+def test_the_holdout_has_the_first_priority(
+    rules: TopicPolicy, make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord
+) -> None:
+    """What is forwarded to learn from is not read last: its answers count."""
+    policy = replace(rules, holdout=1.0)
+    outcome = make_gate(policy).process(batch_of([record(offset=0, value=ROUTINE)]), {})
+    assert dict(outcome.emissions[0].headers)["sf-priority"] == b"9"
+
+
+def test_a_ramp_by_key(
+    rules: TopicPolicy, make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord
+) -> None:
+    """By key, all drops of a key are made or none."""
+    policy = replace(rules, holdout=0.0, ramp=50.0, ramp_by="key")
+    records = [record(offset=n, value=ROUTINE, key=b"%d" % (n % 20)) for n in range(400)]
+    route = make_gate(policy).process(batch_of(records), {}).block.decisions.route
+    by_key = [{int(r) for r in route[k::20]} for k in range(20)]
+    assert all(len(routes) == 1 for routes in by_key)
+    assert {Route.FORWARD, Route.DISCARD} == {route for routes in by_key for route in routes}

@@ -156,11 +156,13 @@ def test_forwarded_untouched(make_gate: MakeGate, batch_of: MakeBatch, record: M
     assert (emission.value, emission.key, emission.timestamp_ms) == (value, b"\x00k", -1)
     assert list(emission.headers[: len(own)]) == own
     assert [name for name, _ in emission.headers[len(own) :]] == [
-        "sf-id", "sf-source", "sf-reason", "sf-verdict", "sf-policy", "sf-score", "sf-model",
+        "sf-id", "sf-source", "sf-reason", "sf-verdict", "sf-policy", "sf-priority", "sf-score",
+        "sf-model",
     ]  # fmt: skip
     assert header(emission, "sf-id") == event_id("logs/3/7", key=b"secret").encode()
     assert header(emission, "sf-source") == b"logs/3/7"
     assert header(emission, "sf-score") == b"0.95"
+    assert header(emission, "sf-priority") == b"8"
     assert header(emission, "sf-model") == b"fixed-1"
 
 

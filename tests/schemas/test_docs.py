@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from stream_filter.app.case_model import CaseModel, ExpectModel
-from stream_filter.app.policy_file import LATER, DefaultsModel, TopicModel, load_policy
+from stream_filter.app.policy_file import LATER, load_policy
+from stream_filter.app.policy_model import DefaultsModel, TopicModel
 from stream_filter.app.settings import Settings
 from stream_filter.cli.main import main
 from stream_filter.core.canonical import COLLAPSE, MASK_SET_VERSION, TYPED, canonicalize

@@ -15,13 +15,8 @@ import pytest
 import yaml
 
 from stream_filter.app.case_file import load_cases
-from stream_filter.app.policy_file import (
-    LATER,
-    DefaultsModel,
-    PolicyModel,
-    TopicModel,
-    load_policy,
-)
+from stream_filter.app.policy_file import LATER, load_policy
+from stream_filter.app.policy_model import DefaultsModel, PolicyModel, TopicModel
 from stream_filter.app.schemas import documents, main
 from stream_filter.app.settings import load_settings
 from stream_filter.core.canonical import MASK_SET_VERSION
@@ -49,8 +44,9 @@ topics:
     holdout: {certify_within: 24h, rate: 500/s, prevalence: 0.01, recall: 0.98, at_most: 0.4},
     epoch: 14d, max_age: 6h, on_failure: widen, slices: {by: [service], recall: 0.8}}
   d: {text: "{m}", target: {recall: 0.99, failure_probability: 0.01}, slices: [service]}
-  e: {text: "{m}", budget: {per_minute: 300, tokens_per_day: 5000, overflow: widen, price: 2},
-    overload: {max_lag: 30s, then: forward}}
+  e: {text: "{m}", forward_to: {important: pages, duplicate: storms, default: llm.analysis},
+    ramp: {percent: 10, by: key}, overload: {max_lag: 30s, then: forward},
+    budget: {per_minute: 300, tokens_per_day: 5000, overflow: widen, price: 2}}
 budgets: {llm.analysis: {per_hour: 10000}}
 """
 TARGETED = {"text": "{m}", "model": "p", "target": {"recall": 0.95}}
