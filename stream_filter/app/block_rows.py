@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from stream_filter.core.decision import Reason, Route, Verdict
-from stream_filter.core.ledger import Block
+from stream_filter.core.ledger import Block, Challenge
 
 
 def rows_of(block: Block) -> Iterator[dict[str, object]]:
@@ -12,17 +12,33 @@ def rows_of(block: Block) -> Iterator[dict[str, object]]:
     header, decisions = block.header, block.decisions
     rules = [-1] * header.rows if decisions.rule is None else decisions.rule.tolist()
     for row, offset in enumerate(block.offsets.tolist()):
-        score = float(decisions.score[row])
         yield {
             "position": f"{header.topic}/{header.partition}/{offset}",
             "route": Route(decisions.route[row]).label,
             "reason": Reason(decisions.reason[row]).label,
             "verdict": Verdict(decisions.verdict[row]).label,
             "rule": None if rules[row] < 0 else block.rule_labels[rules[row]],
-            "score": None if math.isnan(score) else round(score, 6),
+            "score": _shown(decisions.score[row]),
             "probability": round(float(decisions.probability[row]), 6),
             "text_digest": f"{int(block.text_digests[row]):016x}",
             "policy_id": header.policy_id,
             "model_id": header.model_id,
             "block_id": header.block_id,
+            **_challenged(block.challenge, row),
         }
+
+
+def _challenged(challenge: Challenge | None, row: int) -> dict[str, object]:
+    if challenge is None:
+        return {}
+    concluded = {
+        "verdict": Verdict(challenge.verdict[row]).label,
+        "reason": Reason(challenge.reason[row]).label,
+        "score": _shown(challenge.score[row]),
+        "model_id": challenge.model_id,
+    }
+    return {"challenger": concluded}
+
+
+def _shown(score: float) -> float | None:
+    return None if math.isnan(score) else round(float(score), 6)

@@ -15,13 +15,13 @@ def open_packs(
     """The packs that can be used, by name, and what is wrong with the others."""
     scorers: dict[str, OnnxScorer] = {}
     problems: list[str] = []
-    for rules in policy.topics:
-        if rules.model in scorers:
+    for name, expected_id in policy.packs:
+        if name in scorers:
             continue
         try:
-            pack = load_pack(Path(model_dir, rules.model))
-            require_pack_id(rules.model, pack.model_id, rules.model_id)
-            scorers[rules.model] = OnnxScorer(pack, threads=threads)
+            pack = load_pack(Path(model_dir, name))
+            require_pack_id(name, pack.model_id, expected_id)
+            scorers[name] = OnnxScorer(pack, threads=threads)
         except PackError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     return scorers, problems

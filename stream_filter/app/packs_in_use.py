@@ -34,22 +34,20 @@ class PacksInUse:
         tries again with every batch.
         """
         found = {}
-        for rules in policy.topics:
-            key = (rules.model, rules.model_id)
-            scorer = self._scorers.get(key)
+        for name, expected_id in policy.packs:
+            scorer = self._scorers.get((name, expected_id))
             if scorer is None or (must_be_there and not scorer.is_ready):
                 if must_be_there:
-                    pack = load_pack(Path(self._settings.model_dir, rules.model))
-                    require_pack_id(rules.model, pack.model_id, rules.model_id)
-                scorer = self._open(rules.model, rules.model_id, must_be_there=must_be_there)
-            found[key] = scorer
+                    pack = load_pack(Path(self._settings.model_dir, name))
+                    require_pack_id(name, pack.model_id, expected_id)
+                scorer = self._open(name, expected_id, must_be_there=must_be_there)
+            found[name, expected_id] = scorer
         self._scorers |= found
         return {name: scorer for (name, _), scorer in found.items()}
 
     def keep_only(self, policy: Policy) -> None:
         """Let go of the packs that a policy does not name."""
-        wanted = {(rules.model, rules.model_id) for rules in policy.topics}
-        self._scorers = {key: s for key, s in self._scorers.items() if key in wanted}
+        self._scorers = {key: s for key, s in self._scorers.items() if key in policy.packs}
 
     def inspect(self) -> None:
         """Look at each pack on disk. Blocks."""

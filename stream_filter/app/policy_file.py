@@ -1,6 +1,6 @@
 """The policy file: validated here, frozen into `core.policy`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from stream_filter.app.budget_model import BudgetModel, freeze_budget, freeze_ov
 from stream_filter.app.durations import duration_ms
 from stream_filter.app.policy_model import (
     HOLDOUT,
+    ChallengerModel,
     ForwardToModel,
     PackModel,
     PolicyModel,
     RampModel,
+    RuleModel,
     TopicModel,
 )
 from stream_filter.app.policy_rules import rule_problems
@@ -32,6 +34,7 @@ from stream_filter.core.decision import Reason
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.holdout_choice import CertifyWithin, choose_holdout
 from stream_filter.core.policy import (
+    Challenger,
     Fold,
     Format,
     Mode,
@@ -45,7 +48,6 @@ from stream_filter.core.targets import Target
 from stream_filter.core.template import parse_template
 
 LATER = {
-    "challenger": "leave it out",
     "redact": "leave it out",
     "undo_for": "leave it out",
     "schedule": "leave it out",
@@ -134,13 +136,13 @@ def _fits(key: str, rules: dict[str, Any], defaults: dict[str, Any]) -> bool:
 
 
 def _freeze(name: str, rules: TopicModel, budgets: Mapping[str, BudgetModel]) -> TopicPolicy:
-    pack = PackModel(pack=rules.model) if isinstance(rules.model, str) else rules.model
+    pack = _pack(rules.model)
     target = freeze_target(rules) if rules.target else None
     forward_to, by_reason = _freeze_targets(rules.forward_to)
     targets = sorted({forward_to, *(topic for _, topic in by_reason)})
     ramp = rules.ramp if isinstance(rules.ramp, RampModel) else RampModel(percent=rules.ramp)
     wanted = freeze_holdout(rules.holdout) if isinstance(rules.holdout, HoldoutModel) else None
-    return TopicPolicy(
+    own = TopicPolicy(
         topic=name,
         format=Format(rules.format),
         text=parse_template(rules.text) if rules.text is not None else None,
@@ -159,7 +161,7 @@ def _freeze(name: str, rules: TopicModel, budgets: Mapping[str, BudgetModel]) ->
         ramp=ramp.percent,
         ramp_by=ramp.by,
         forward_by_reason=by_reason,
-        rules=tuple(Rule(**rule.model_dump()) for rule in rules.rules),
+        rules=_rules(rules.rules),
         target=target,
         calibrated_for=freeze_calibration(rules.calibration) if rules.calibration else None,
         is_uncalibrated=rules.raw is None,
@@ -169,6 +171,28 @@ def _freeze(name: str, rules: TopicModel, budgets: Mapping[str, BudgetModel]) ->
         ),
         overload=freeze_overload(rules.overload) if rules.overload else None,
     )
+    return replace(own, challenger=_freeze_challenger(rules.challenger, own))
+
+
+def _freeze_challenger(given: ChallengerModel | None, own: TopicPolicy) -> Challenger | None:
+    if given is None:
+        return None
+    pack = PackModel(pack=own.model, id=own.model_id) if given.model is None else _pack(given.model)
+    return Challenger(
+        text=own.text if given.text is None else parse_template(given.text),
+        model=pack.pack,
+        model_id=pack.id,
+        thresholds=Thresholds(**given.raw.model_dump()) if given.raw else own.thresholds,
+        rules=own.rules if given.rules is None else _rules(given.rules),
+    )
+
+
+def _pack(given: str | PackModel) -> PackModel:
+    return PackModel(pack=given) if isinstance(given, str) else given
+
+
+def _rules(given: Iterable[RuleModel]) -> tuple[Rule, ...]:
+    return tuple(Rule(**rule.model_dump()) for rule in given)
 
 
 def _freeze_targets(
@@ -195,7 +219,15 @@ def _bound_to_packs(policy: Policy) -> Policy:
     ids = {r.model: r.calibrated_for.model_id for r in policy.topics if r.calibrated_for}
     return Policy(
         topics=tuple(
-            replace(rules, model_id=rules.model_id or ids.get(rules.model))
+            replace(
+                rules,
+                model_id=rules.model_id or ids.get(rules.model),
+                challenger=rules.challenger
+                and replace(
+                    rules.challenger,
+                    model_id=rules.challenger.model_id or ids.get(rules.challenger.model),
+                ),
+            )
             for rules in policy.topics
         )
     )
@@ -213,11 +245,12 @@ def _topic_problems(name: str, policy: Policy) -> list[str]:
                 f"{other.topic} forwards to it: a gate that reads what it wrote would feed "
                 "itself; use another forward_to"
             )
-    if "/" in rules.model or rules.model in {"", ".", ".."}:
-        problems.append(f"model: {rules.model!r} is not a pack's folder name")
-    for other in policy.topics:
-        if other.model == rules.model and other.model_id != rules.model_id:
-            problems.append(f"model: {other.topic} uses the pack {rules.model} with another id")
+    for pack, pack_id in rules.packs:
+        if "/" in pack or pack in {"", ".", ".."}:
+            problems.append(f"model: {pack!r} is not a pack's folder name")
+        for other in policy.topics:
+            if any(name == pack and an_id != pack_id for name, an_id in other.packs):
+                problems.append(f"model: {other.topic} uses the pack {pack} with another id")
     return problems
 
 

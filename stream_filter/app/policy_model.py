@@ -187,6 +187,34 @@ class RuleModel(_Closed):
         return self
 
 
+class ChallengerModel(_Closed):
+    """What decides beside the topic, and never acts. What is not named is the topic's own."""
+
+    model: str | PackModel | None = Field(
+        default=None, description="Another pack.", examples=["payments-2"]
+    )
+    raw: RawModel | None = Field(
+        default=None,
+        description="Other thresholds.",
+        examples=[{"drop_below": 0.3, "keep_above": 0.8}],
+    )
+    text: str | None = Field(
+        default=None, description="Another template of fields.", examples=["{level} {message}"]
+    )
+    rules: list[RuleModel] | None = Field(
+        default=None,
+        max_length=1000,
+        description="Other rules, in place of the topic's. []: none.",
+        examples=[[{"when": 'level == "DEBUG"', "then": "drop"}]],
+    )
+
+    @model_validator(mode="after")
+    def _differs_in_something(self) -> "ChallengerModel":
+        if not self.model_fields_set:
+            raise ValueError("a challenger that is the champion: name model, raw, text or rules")
+        return self
+
+
 class TopicModel(_Closed):
     """What the gate does with one topic, or with all that a glob matches."""
 
@@ -299,6 +327,12 @@ class TopicModel(_Closed):
         "waits for the model, and nobody is told.",
         examples=[{"max_lag": "30s", "then": "forward"}],
     )
+    challenger: ChallengerModel | None = Field(
+        default=None,
+        description="A second policy or pack, decided beside this one and compared in the ledger; "
+        "it never acts. null: none.",
+        examples=[{"model": "payments-2"}, {"raw": {"drop_below": 0.3, "keep_above": 0.8}}],
+    )
     rules: list[RuleModel] = Field(
         default=[],
         max_length=1000,
@@ -321,17 +355,21 @@ class TopicModel(_Closed):
 
     @model_validator(mode="after")
     def _text_fits_format(self) -> "TopicModel":
-        if self.format == "text" and self.text is not None:
+        templates = [self.text]
+        if self.challenger is not None and self.challenger.text is not None:
+            templates.append(self.challenger.text)
+        if self.format == "text" and any(templates):
             raise ValueError("text: plain text is read whole; leave `text` out or use format: json")
         if self.format == "json":
             if self.text is None:
                 raise ValueError(
                     "text: is missing: name the fields to read, like '{level} {message}'"
                 )
-            try:
-                parse_template(self.text)
-            except ValueError as error:
-                raise ValueError(f"text: {error}") from error
+            for template in filter(None, templates):
+                try:
+                    parse_template(template)
+                except ValueError as error:
+                    raise ValueError(f"text: {error}") from error
         return self
 
 
@@ -356,6 +394,7 @@ class DefaultsModel(_Closed):
     ramp: _Percent | RampModel | None = None
     budget: BudgetModel | None = None
     overload: OverloadModel | None = None
+    challenger: ChallengerModel | None = None
     rules: list[RuleModel] | None = None
 
 

@@ -25,7 +25,7 @@ from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
 from stream_filter.gate import headers as sf
 from stream_filter.kafka.order_record import OrderModel, ReportModel
 from stream_filter.models.manifest import Manifest
-from stream_filter.store.arrow_block import LEDGER_SCHEMA, RULE_FIELD
+from stream_filter.store.arrow_block import CHALLENGE_FIELDS, LEDGER_SCHEMA, RULE_FIELD
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -41,6 +41,10 @@ COLUMNS = {
     "0 where there is no text.",
     "rule": "The rule that decided: its name, or its place in the list, like #1; null where none "
     "did. In blocks of topics that have rules.",
+    "challenger_score": "What the challenger's model said; null where there is no score. This and "
+    "the next two are in blocks of topics that have a challenger.",
+    "challenger_verdict": "What the challenger concludes from rules and score.",
+    "challenger_reason": "Why.",
 }
 METADATA = {
     "ledger_version": "Version of this schema.",
@@ -288,10 +292,10 @@ def _ledger_block() -> dict[str, Any]:
                 "name": field.name,
                 "type": _arrow_type(field.type),
                 "nullable": field.nullable,
-                **({"optional": True} if field is RULE_FIELD else {}),
+                **({} if field in LEDGER_SCHEMA else {"optional": True}),
                 "description": COLUMNS[field.name],
             }
-            for field in (*LEDGER_SCHEMA, RULE_FIELD)
+            for field in (*LEDGER_SCHEMA, RULE_FIELD, *CHALLENGE_FIELDS)
         ],
         "metadata": [
             {
@@ -300,6 +304,14 @@ def _ledger_block() -> dict[str, Any]:
                 "description": METADATA[name],
             }
             for name in names
+        ]
+        + [
+            {
+                "name": "challenger_model_id",
+                "type": "string",
+                "optional": True,
+                "description": "16 hex digits of the challenger's pack, where there is one.",
+            }
         ],
         "closed_lists": {
             closed_list.__name__.lower(): {member.label: member.value for member in closed_list}

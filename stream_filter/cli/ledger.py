@@ -8,6 +8,7 @@ import click
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.settings import Settings
 from stream_filter.app.verify import Verification, verify_topic
+from stream_filter.cli.ledger_diff import diff
 from stream_filter.cli.options import connection_options, json_option, settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
 from stream_filter.cli.times import PointInTime
@@ -20,7 +21,11 @@ def ledger() -> None:
 
     \b
     stream-filter ledger verify --topic payments.logs
+    stream-filter ledger diff --topic payments.logs
     """
+
+
+ledger.add_command(diff)
 
 
 @ledger.command()

@@ -40,6 +40,7 @@ def main() -> None:
     Watch decisions:      stream-filter tap TOPIC
     Release what waits:   stream-filter drain --policy policy.yaml
     Prove nothing lost:   stream-filter ledger verify --topic TOPIC
+    Compare a challenger: stream-filter ledger diff --topic TOPIC
     Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
     Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95
     Try the statistics:   stream-filter simulate

@@ -40,6 +40,16 @@ class BlockHeader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """What a challenger concludes of a batch, by rules and score alone. Columns of shape (n,)."""
+
+    model_id: str
+    score: NDArray[np.float32]
+    verdict: NDArray[np.uint8]
+    reason: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """One batch's decisions: a row for every record, in offset order."""
 
@@ -50,6 +60,8 @@ class Block:
     decisions: Decisions
     rule_labels: tuple[str, ...] = ()
     """What the rules of `decisions.rule` are called."""
+    challenge: Challenge | None = None
+    """None where the policy has no challenger."""
 
 
 @dataclass(frozen=True, slots=True)

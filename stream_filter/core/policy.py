@@ -4,7 +4,7 @@ import fnmatch
 import hashlib
 import json
 import re
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -82,6 +82,17 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Challenger:
+    """What decides beside a topic's champion, and never acts."""
+
+    text: TextTemplate | None
+    model: str
+    model_id: str | None
+    thresholds: Thresholds
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicPolicy:
     """The rules for one topic, or for all that match a glob."""
 
@@ -116,6 +127,7 @@ class TopicPolicy:
     """There is a target and no threshold: nothing is dropped for its score."""
     certify_within: CertifyWithin | None = None
     """What `holdout` follows from; None: it was given as a number."""
+    challenger: Challenger | None = None
     budget: Budget | None = None
     overload: Overload | None = None
 
@@ -130,6 +142,29 @@ class TopicPolicy:
     def rule_labels(self) -> tuple[str, ...]:
         """What each rule is called: its name, or its place in the list, from `#1`."""
         return tuple(rule.name or f"#{place}" for place, rule in enumerate(self.rules, 1))
+
+    @property
+    def packs(self) -> tuple[tuple[str, str | None], ...]:
+        """The packs that give its scores, by name, with the id that is asked for."""
+        own = (self.model, self.model_id)
+        other = self.challenger
+        return (own,) if other is None else (own, (other.model, other.model_id))
+
+    @property
+    def challenging(self) -> "TopicPolicy | None":
+        """These rules with the challenger's in place of the champion's."""
+        other = self.challenger
+        if other is None:
+            return None
+        return replace(
+            self,
+            text=other.text,
+            model=other.model,
+            model_id=other.model_id,
+            thresholds=other.thresholds,
+            rules=other.rules,
+            challenger=None,
+        )
 
     def target_of(self, reason: str) -> str:
         """Where a record goes that is forwarded for this reason, by its label."""
@@ -165,6 +200,11 @@ class Policy:
         content = {"masks": MASK_SET_VERSION, "topics": [_content(rules) for rules in self.topics]}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def packs(self) -> tuple[tuple[str, str | None], ...]:
+        """Of all topics, each once."""
+        return tuple(dict.fromkeys(pack for rules in self.topics for pack in rules.packs))
 
     @property
     def defers(self) -> bool:

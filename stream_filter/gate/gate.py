@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from time import perf_counter
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.decision import Decisions, Reason, Route, forward_all
-from stream_filter.core.errors import ScorerError
 from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.memory import Memory
@@ -21,9 +19,10 @@ from stream_filter.core.policy import Policy, TopicPolicy, WhenOverloaded
 from stream_filter.core.tokens import estimated_tokens
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
 from stream_filter.gate.budget_shares import budget_shares
+from stream_filter.gate.challenging import challenge
 from stream_filter.gate.emitting import Targets, emissions_of, refuse_oversized
 from stream_filter.gate.fold_summary import summarize, summary_emission
-from stream_filter.gate.in_force import InForce, Switch
+from stream_filter.gate.in_force import Challenging, InForce, Switch
 from stream_filter.gate.partition_memory import PartitionMemory, recall
 from stream_filter.gate.ports import (
     FieldRead,
@@ -37,8 +36,8 @@ from stream_filter.gate.ports import (
 )
 from stream_filter.gate.routing import Scored, charge_summaries, route_batch
 from stream_filter.gate.score_cache import ScoreCache, text_digest
+from stream_filter.gate.scoring import by_code, score_texts
 
-_Scalar = TypeVar("_Scalar", np.float32, np.uint64)
 _UNKNOWN = "no policy is known: the policy topic could not be read yet"
 
 
@@ -137,7 +136,15 @@ class Gate:
                 p.topic: self._make_reader(p, rules[p.topic].reads if p.rules else ())
                 for p in policy.topics
             },
+            challengers={
+                p.topic: self._challenging(p.challenging) for p in policy.topics if p.challenging
+            },
         )
+
+    def _challenging(self, policy: TopicPolicy) -> Challenging:
+        rules = self._make_rules(policy) if policy.rules else None
+        reader = self._make_reader(policy, rules.reads if rules else ())
+        return Challenging(policy=policy, rules=rules, reader=reader)
 
     def recall(
         self, topic: str, partition: int, saved: Mapping[bytes, bytes], *, up_to: int
@@ -200,7 +207,7 @@ class Gate:
         cache = force.caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
-        by_text, texts_read, failure = _score(
+        by_text, texts_read, failure = score_texts(
             cache, texts, digests, rule, only_remembered=leaves_unread
         )
         # A pack that was away may have been loaded to score this batch.
@@ -227,7 +234,7 @@ class Gate:
                     partition=batch.partition,
                     occurrences=occurrences,
                     timestamps=timestamps,
-                    score=_by_code(by_text, texts.codes, np.float32(np.nan)),
+                    score=by_code(by_text, texts.codes, np.float32(np.nan)),
                     decodable=decodable,
                     rule=rule,
                     tokens=_tokens(batch.records, rules),
@@ -249,9 +256,10 @@ class Gate:
         block = Block(
             header=header,
             offsets=occurrences.offsets,
-            text_digests=_by_code(occurrences.digests, texts.codes, np.uint64(0)),
+            text_digests=by_code(occurrences.digests, texts.codes, np.uint64(0)),
             decisions=decisions,
             rule_labels=rules.rule_labels,
+            challenge=challenge(force, rules, batch.records) if unread_because is None else None,
         )
         decided = perf_counter()
 
@@ -359,31 +367,6 @@ def _unread(rows: int) -> Texts:
     return Texts(distinct=[], codes=np.full(rows, -1, np.int32), causes={})
 
 
-def _score(
-    cache: ScoreCache,
-    texts: Texts,
-    digests: Sequence[bytes],
-    rule: NDArray[np.int16] | None,
-    *,
-    only_remembered: bool,
-) -> tuple[NDArray[np.float32], int, ScorerError | None]:
-    """As `ScoreCache.score`, but for texts that stand only in records that a rule decides: these
-    get no score. `only_remembered`: nor do those that the model would have to read."""
-    if only_remembered:
-        return cache.remembered(digests), 0, None
-    if rule is None:
-        return cache.score(texts.distinct, digests)
-    # The last is no text: the code -1 leads there.
-    wanted = np.zeros(len(digests) + 1, np.bool_)
-    wanted[texts.codes[rule < 0]] = True
-    at = np.flatnonzero(wanted[:-1]).tolist()
-    scores = np.full(len(digests), np.nan, np.float32)
-    scores[at], texts_read, failure = cache.score(
-        [texts.distinct[index] for index in at], [digests[index] for index in at]
-    )
-    return scores, texts_read, failure
-
-
 def _tokens(records: Sequence[Record], rules: TopicPolicy) -> NDArray[np.int64]:
     """Estimated tokens of each value; read only for a budget."""
     if rules.budget is None:
@@ -396,10 +379,3 @@ def _forwarded_tokens(records: Sequence[Record], decisions: Decisions) -> int:
     rows = np.flatnonzero(decisions.route == Route.FORWARD).tolist()
     sizes = np.fromiter((len(records[row].value or b"") for row in rows), np.int64, len(rows))
     return int(estimated_tokens(sizes).sum())
-
-
-def _by_code(
-    values: NDArray[_Scalar], codes: NDArray[np.int32], missing: _Scalar
-) -> NDArray[_Scalar]:
-    """`values[codes]`, and `missing` where the code is -1."""
-    return np.append(values, missing)[codes]

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 
 from stream_filter.core.decision import Reason
 from stream_filter.core.orders import is_paused
-from stream_filter.core.policy import Policy
+from stream_filter.core.policy import Policy, TopicPolicy
 from stream_filter.gate.ports import RuleSet, TextReader
 from stream_filter.gate.score_cache import ScoreCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenging:
+    """A challenger, ready to decide."""
+
+    policy: TopicPolicy
+    """The topic's, with the challenger's rules."""
+    rules: RuleSet | None
+    reader: TextReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,6 +38,8 @@ class InForce:
     """By entry of the policy, where it has rules."""
     readers: Mapping[str, TextReader]
     """By entry of the policy."""
+    challengers: Mapping[str, Challenging]
+    """By entry of the policy, where it has one."""
 
     def forwards_all(self, topic: str) -> Reason | None:
         """The reason why everything of a topic is forwarded unread, if it is."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stream_filter.core.decision import Decisions, Reason, Route, Verdict
 from stream_filter.core.errors import StreamFilterError
-from stream_filter.core.ledger import LEDGER_VERSION, Block, BlockHeader
+from stream_filter.core.ledger import LEDGER_VERSION, Block, BlockHeader, Challenge
 
 _ClosedList: TypeAlias = type[Verdict] | type[Route] | type[Reason]
 _LABEL = pa.dictionary(pa.uint8(), pa.string())
@@ -32,6 +32,13 @@ LEDGER_SCHEMA = pa.schema(
 )
 RULE_FIELD = pa.field("rule", pa.dictionary(pa.int16(), pa.string()), nullable=True)
 """Stands last, in the blocks of topics that have rules."""
+CHALLENGE_FIELDS = (
+    pa.field("challenger_score", pa.dictionary(pa.int32(), pa.float32()), nullable=True),
+    pa.field("challenger_verdict", _LABEL, nullable=False),
+    pa.field("challenger_reason", _LABEL, nullable=False),
+)
+"""Stand behind all others, in the blocks of topics that have a challenger."""
+_CHALLENGER = b"challenger_model_id"
 _LABELS: dict[_ClosedList, pa.StringArray] = {
     closed_list: pa.array([member.label for member in closed_list], pa.string())
     for closed_list in (Verdict, Route, Reason)
@@ -58,7 +65,17 @@ class ArrowLedgerCodec:
         if decisions.rule is not None:
             columns.append(_rules(decisions.rule, block.rule_labels))
             schema = schema.append(RULE_FIELD)
-        batch = pa.record_batch(columns, schema=schema.with_metadata(_metadata(block.header)))
+        metadata = _metadata(block.header)
+        if block.challenge is not None:
+            columns += [
+                pa.array(block.challenge.score, from_pandas=True).dictionary_encode(),
+                _labels(block.challenge.verdict, Verdict),
+                _labels(block.challenge.reason, Reason),
+            ]
+            for field in CHALLENGE_FIELDS:
+                schema = schema.append(field)
+            metadata[_CHALLENGER.decode()] = block.challenge.model_id
+        batch = pa.record_batch(columns, schema=schema.with_metadata(metadata))
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema, options=_WRITE_OPTIONS) as writer:
             writer.write_batch(batch)
@@ -87,13 +104,12 @@ def _read_block(data: bytes) -> Block:
     if len(offsets) != header.rows or (len(offsets) and offsets[-1] > header.last_offset):
         raise ValueError("its rows are not those that its header names")
     rule, rule_labels = _read_rules(table)
-    score = columns["score"].dictionary_decode().to_numpy(zero_copy_only=False)
     return Block(
         header=header,
         offsets=offsets,
         text_digests=columns["text_digest"].dictionary_decode().to_numpy(),
         decisions=Decisions(
-            score=score.astype(np.float32),
+            score=_scores(columns["score"]),
             verdict=_codes(columns["verdict"], Verdict),
             route=_codes(columns["route"], Route),
             reason=_codes(columns["reason"], Reason),
@@ -101,7 +117,25 @@ def _read_block(data: bytes) -> Block:
             rule=rule,
         ),
         rule_labels=rule_labels,
+        challenge=_read_challenge(table),
     )
+
+
+def _read_challenge(table: pa.Table) -> Challenge | None:
+    score, verdict, reason = CHALLENGE_FIELDS
+    if score.name not in table.column_names:
+        return None
+    return Challenge(
+        model_id=table.schema.metadata.get(_CHALLENGER, b"").decode(),
+        score=_scores(_column(table, score)),
+        verdict=_codes(_column(table, verdict), Verdict),
+        reason=_codes(_column(table, reason), Reason),
+    )
+
+
+def _scores(column: pa.Array) -> NDArray[np.float32]:
+    scores: NDArray[np.float32] = column.dictionary_decode().to_numpy(zero_copy_only=False)
+    return scores.astype(np.float32)
 
 
 def _read_rules(table: pa.Table) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stream_filter.core.budget import Budget, Limit, Overflow, Unit
 from stream_filter.core.holdout_choice import CertifyWithin
 from stream_filter.core.policy import (
+    Challenger,
     Fold,
     Format,
     Mode,
@@ -60,6 +61,7 @@ FOR = CalibratedFor(
     at_ms=0,
 )
 
+CHALLENGER = Challenger(text=BASE.text, model=BASE.model, model_id=None, thresholds=BASE.thresholds)
 CHANGES: list[dict[str, Any]] = [
     {"topic": "payments.log"},
     {"format": Format.TEXT},
@@ -87,6 +89,8 @@ CHANGES: list[dict[str, Any]] = [
     {"budget": Budget(limits=(Limit(amount=3, window_ms=60_000, unit=Unit.TOKENS),))},
     {"budget": Budget(limits=(Limit(amount=3, window_ms=60_000, target="llm.analysis"),))},
     {"budget": Budget(limits=(Limit(amount=3, window_ms=60_000),), overflow=Overflow.WIDEN)},
+    {"challenger": CHALLENGER},
+    {"challenger": replace(CHALLENGER, model="next")},
     {"overload": Overload(max_lag_ms=1_000)},
     {"overload": Overload(max_lag_ms=1_000, then=WhenOverloaded.FORWARD)},
     {"target": Target(recall=0.95)},

@@ -1,10 +1,13 @@
 """What the gate's tests build on: the real readers and codec, and the scorer's in-memory twin."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from stream_filter.core.errors import ScorerError
 from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
 from stream_filter.core.template import parse_template
 from stream_filter.formats.text_reader import text_reader
@@ -28,6 +31,13 @@ class Sent:
     timestamp: int = 1_764_000_000_000
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes | None]] = field(default=())
+
+
+class Away(FixedScorer):
+    """A model that gives no score."""
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise ScorerError("away")
 
 
 RULES = TopicPolicy(
@@ -59,7 +69,12 @@ def record() -> type[Sent]:
 def make_gate() -> Callable[..., Gate]:
     """Makes a gate on these rules, with this scorer."""
 
-    def make(rules: TopicPolicy = RULES, scorer: Scorer | None = None, **config: int) -> Gate:
+    def make(
+        rules: TopicPolicy = RULES,
+        scorer: Scorer | None = None,
+        scorers: Mapping[str, Scorer] | None = None,
+        **config: int,
+    ) -> Gate:
         return Gate(
             GateConfig(
                 policy=Policy(topics=(rules, replace(rules, topic="other.*"))),
@@ -70,7 +85,10 @@ def make_gate() -> Callable[..., Gate]:
                 deferred_topic="deferred",
                 cache_bytes=config.get("cache_bytes", 1 << 20),
             ),
-            scorers={"fixed": scorer or FixedScorer(SCORES, default=0.5, model_id="fixed-1")},
+            scorers={
+                "fixed": scorer or FixedScorer(SCORES, default=0.5, model_id="fixed-1"),
+                **(scorers or {}),
+            },
             make_rules=CelRules,
             make_reader=text_reader,
             codec=ArrowLedgerCodec(),

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from stream_filter.core.budget import Budget, Limit, Overflow, Unit
 from stream_filter.core.decision import Decisions, Reason, Route
-from stream_filter.core.errors import ScorerError
 from stream_filter.core.policy import (
     Fold,
     Mode,
@@ -25,7 +23,7 @@ from stream_filter.gate.batch import RecordBatch
 from stream_filter.gate.budget_shares import budget_shares
 from stream_filter.gate.gate import Gate
 from stream_filter.gate.partition_memory import PartitionMemory
-from stream_filter.models.fixed_scorer import FixedScorer
+from tests.gate.conftest import Away
 
 MakeGate = Callable[..., Gate]
 MakeBatch = Callable[[Sequence[Any]], RecordBatch]
@@ -52,13 +50,6 @@ def counted(decisions: Decisions) -> dict[str, int]:
 
 def fresh(gate: Gate) -> PartitionMemory:
     return gate.recall("logs", 3, {}, up_to=0)[0]
-
-
-class Away(FixedScorer):
-    """A model that gives no score."""
-
-    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        raise ScorerError("away")
 
 
 FAILURES, ODD, ROUTINE = b'{"m":"failure"}', b'{"m":"odd"}', b'{"m":"routine"}'

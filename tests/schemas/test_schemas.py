@@ -24,7 +24,7 @@ from stream_filter.core.decision import Decisions, Reason, Route, Verdict
 from stream_filter.core.entry import Entry
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.fold_window import FoldWindow
-from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.core.ledger import Block, BlockHeader, Challenge
 from stream_filter.gate.fold_summary import parse_summary, summarize, summary_emission
 from stream_filter.gate.headers import Stamp
 from stream_filter.gate.partition_memory import PartitionMemory
@@ -45,6 +45,7 @@ topics:
     epoch: 14d, max_age: 6h, on_failure: widen, slices: {by: [service], recall: 0.8}}
   d: {text: "{m}", target: {recall: 0.99, failure_probability: 0.01}, slices: [service]}
   e: {text: "{m}", forward_to: {important: pages, duplicate: storms, default: llm.analysis},
+    challenger: {model: {pack: p2}, rules: [], text: "{m} {n}"},
     ramp: {percent: 10, by: key}, overload: {max_lag: 30s, then: forward},
     budget: {per_minute: 300, tokens_per_day: 5000, overflow: widen, price: 2}}
 budgets: {llm.analysis: {per_hour: 10000}}
@@ -338,8 +339,8 @@ def test_memory_schema_takes_what_the_gate_writes() -> None:
 
 @pytest.mark.parametrize("rule", [None, np.array([0, -1], np.int16)])
 def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
-    """Columns, metadata and labels of a real block are those published; the column of rules is
-    in the blocks of topics that have rules."""
+    """Columns, metadata and labels of a real block are those published; those of rules and
+    challenger are in the blocks of topics that have them."""
     header = BlockHeader(
         topic="a.logs",
         partition=3,
@@ -370,6 +371,14 @@ def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
         text_digests=digests,
         decisions=decisions,
         rule_labels=() if rule is None else ("#1",),
+        challenge=None
+        if rule is None
+        else Challenge(
+            model_id="0123456789abcdef",
+            score=decisions.score,
+            verdict=decisions.verdict,
+            reason=decisions.reason,
+        ),
     )
     schema = pa.ipc.open_stream(ArrowLedgerCodec().encode(block)).schema
     published = SCHEMAS["ledger-block.json"]
@@ -377,7 +386,8 @@ def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
     assert [column["name"] for column in columns] == schema.names
     assert [c["nullable"] for c in columns] == [f.nullable for f in schema]
     metadata = {name.decode(): value.decode() for name, value in schema.metadata.items()}
-    assert {entry["name"] for entry in published["metadata"]} == set(metadata)
+    entries = [e for e in published["metadata"] if rule is not None or "optional" not in e]
+    assert {entry["name"] for entry in entries} == set(metadata)
     for entry in published["metadata"]:
         if entry["type"] != "string":
             assert metadata[entry["name"]].isdigit()
