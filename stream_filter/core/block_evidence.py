@@ -62,8 +62,9 @@ def block_evidence(block: Block, *, key: bytes, from_offset: int = 0) -> BlockEv
     fresh = block.offsets >= first
     route, reason = decisions.route, decisions.reason
     sent = fresh & ((route == Route.FORWARD) | (route == Route.DEFER))
-    would_drop = (decisions.verdict == Verdict.DROP) & np.isin(
-        reason, (Reason.HOLDOUT, Reason.SHADOW)
+    # What a budget would drop is held out whatever its verdict.
+    would_drop = (reason == Reason.HOLDOUT) | (
+        (decisions.verdict == Verdict.DROP) & (reason == Reason.SHADOW)
     )
     is_drop = fresh & ((route == Route.DISCARD) | (sent & would_drop))
     folded = fresh & (route == Route.FOLD)

@@ -14,7 +14,7 @@ ROWS = [
     (Verdict.ABSTAIN, Route.FORWARD, Reason.AMBIGUOUS, 1.0, 1),
     (Verdict.DROP, Route.FORWARD, Reason.NOVEL, 1.0, 0),
     (Verdict.DROP, Route.DISCARD, Reason.BELOW_THRESHOLD, 0.01, 0),
-    (Verdict.DROP, Route.FORWARD, Reason.HOLDOUT, 0.01, 0),
+    (Verdict.KEEP, Route.FORWARD, Reason.HOLDOUT, 0.01, 0),
     (Verdict.DROP, Route.FORWARD, Reason.SHADOW, 1.0, 0),
     (Verdict.KEEP, Route.FORWARD, Reason.SHADOW, 1.0, 0),
     (Verdict.DROP, Route.DISCARD, Reason.RULE, 0.0, -1),
