@@ -1,10 +1,11 @@
 """What the policy and the settings need of a cluster, and what is there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_filter.app.durations import duration_text
 from stream_filter.app.settings import Settings
+from stream_filter.control.faust_evidence import changelog_topic
 from stream_filter.core.policy import Policy
 from stream_filter.gate.budget_shares import budget_shares
 from stream_filter.kafka.topics import TopicAdmin
@@ -24,7 +25,9 @@ class Cluster:
     targets: Mapping[str, int]
     missing_targets: tuple[str, ...]
     control_topics: Mapping[str, int]
-    """Partition counts of the control plane's topics; 0 where one does not exist."""
+    """Partition counts of the topics that need one; 0 where one does not exist."""
+    of_evidence: tuple[str, ...]
+    """Those of them that the evidence needs."""
     size_limits: dict[str, int]
     """Largest record, by target topic that exists."""
     source_limits: Mapping[str, int]
@@ -48,15 +51,15 @@ class Cluster:
                 f"target topic {topic!r} does not exist: run `stream-filter topics create`"
                 for topic in self.missing_targets
             ]
-            + _control_obstacles(self.control_topics)
+            + _control_obstacles(self.control_topics, self.of_evidence)
         )
 
     def warnings(self) -> list[str]:
         """What may surprise later: one line each."""
         found = [f"no topic matches {glob!r} yet" for glob in self.unmatched]
         found += [
-            f"{topic!r} is not compacted: what partitions remember is lost to retention, and it "
-            "grows; set cleanup.policy=compact"
+            f"{topic!r} is not compacted: what it remembers is lost to retention, and it grows; "
+            "set cleanup.policy=compact"
             for topic in self.uncompacted
         ]
         found += self.starved
@@ -79,8 +82,17 @@ def target_topics(policy: Policy, settings: Settings) -> list[str]:
 
 
 def control_topics(settings: Settings) -> list[str]:
-    """The control plane's topics, of one partition each; none without it."""
-    return [settings.policy_topic, settings.worker_topic] if settings.control else []
+    """The topics of control plane and evidence, of one partition each; none without them."""
+    return [
+        *([settings.policy_topic, settings.worker_topic] if settings.control else []),
+        *(evidence_topics(settings) if settings.evidence else []),
+    ]
+
+
+def evidence_topics(settings: Settings) -> list[str]:
+    """The topics that verdicts and certificates need: the first one is the analyst's."""
+    table = changelog_topic(settings.evidence_app)
+    return [settings.verdict_topic, settings.certificate_topic, table]
 
 
 def own_topics(settings: Settings) -> frozenset[str]:
@@ -89,6 +101,7 @@ def own_topics(settings: Settings) -> frozenset[str]:
         {
             *(settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic),
             *(settings.deferred_topic, settings.policy_topic, settings.worker_topic),
+            *evidence_topics(settings),
         }
     )
 
@@ -97,20 +110,21 @@ async def control_obstacles(settings: Settings) -> list[str]:
     """Why the control plane cannot work on this cluster. Raises BrokerError or ConfigError."""
     async with TopicAdmin(settings.connection()) as admin:
         present = await admin.partitions()
-    return _control_obstacles({topic: present.get(topic, 0) for topic in control_topics(settings)})
+    counts = {topic: present.get(topic, 0) for topic in control_topics(settings)}
+    return _control_obstacles(counts, evidence_topics(settings))
 
 
-def _control_obstacles(counts: Mapping[str, int]) -> list[str]:
-    return [
-        f"control topic {topic!r} "
-        + (
-            f"has {count} partitions and needs 1: make it anew"
-            if count
-            else "does not exist: run `stream-filter topics create --control`"
-        )
-        for topic, count in counts.items()
-        if count != 1
-    ]
+def _control_obstacles(counts: Mapping[str, int], of_evidence: Sequence[str]) -> list[str]:
+    found = []
+    for topic, count in counts.items():
+        kind = "evidence" if topic in of_evidence else "control"
+        if count > 1:
+            found.append(f"{kind} topic {topic!r} has {count} partitions and needs 1: make it anew")
+        elif not count:
+            found.append(
+                f"{kind} topic {topic!r} does not exist: run `stream-filter topics create --{kind}`"
+            )
+    return found
 
 
 async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
@@ -129,8 +143,12 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         existing_targets = [topic for topic in targets if topic in present]
         limits = await admin.max_message_bytes(existing_targets)
         source_limits = await admin.max_message_bytes(sources)
-        memory = [topic for topic in existing_targets if topic == settings.memory_topic]
-        uncompacted = await admin.uncompacted(memory)
+        kept = {settings.memory_topic, *evidence_topics(settings)[1:]}
+        uncompacted = await admin.uncompacted(
+            topic
+            for topic in (*existing_targets, *control_topics(settings))
+            if topic in kept and topic in present
+        )
     return Cluster(
         sources=sources,
         missing_sources=tuple(topic for topic in named if topic not in present),
@@ -143,6 +161,7 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         targets={topic: present[topic] for topic in existing_targets},
         missing_targets=tuple(topic for topic in targets if topic not in present),
         control_topics={topic: present.get(topic, 0) for topic in control_topics(settings)},
+        of_evidence=tuple(evidence_topics(settings)),
         size_limits=limits,
         source_limits=source_limits,
         uncompacted=tuple(uncompacted),

@@ -283,6 +283,11 @@ class TopicModel(_Closed):
         description="Without a verdict for so long, a certificate is stale.",
         examples=["6h"],
     )
+    patience: LongDuration = Field(
+        default="10m",
+        description="An event that waits longer for its verdict counts against the gate.",
+        examples=["10m"],
+    )
     on_failure: OnFailureName = Field(
         default="forward_all",
         description="What all workers do when the certificate is refuted or stale.",
@@ -386,6 +391,7 @@ class DefaultsModel(_Closed):
     holdout: _Share | HoldoutModel | None = None
     epoch: LongDuration | None = None
     max_age: LongDuration | None = None
+    patience: LongDuration | None = None
     on_failure: OnFailureName | None = None
     slices: FieldNames | SlicesModel | None = None
     forward_to: _TopicName | ForwardToModel | None = None

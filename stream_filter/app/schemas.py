@@ -7,7 +7,7 @@ and says what is out of date (exit code 1).
 import argparse
 import json
 import sys
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,14 @@ from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
 from stream_filter.gate import headers as sf
 from stream_filter.kafka.order_record import OrderModel, ReportModel
+from stream_filter.kafka.verdict_record import VerdictModel
 from stream_filter.models.manifest import Manifest
-from stream_filter.store.arrow_block import CHALLENGE_FIELDS, LEDGER_SCHEMA, RULE_FIELD
+from stream_filter.store.arrow_block import (
+    CHALLENGE_FIELDS,
+    LEDGER_SCHEMA,
+    RULE_FIELD,
+    SLICE_FIELD,
+)
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -41,6 +47,8 @@ COLUMNS = {
     "0 where there is no text.",
     "rule": "The rule that decided: its name, or its place in the list, like #1; null where none "
     "did. In blocks of topics that have rules.",
+    "slice": "The slice: values of the fields that the policy watches apart, joined by /; null "
+    "where the event has none of them. In blocks of topics with slices.",
     "challenger_score": "What the challenger's model said; null where there is no score. This and "
     "the next two are in blocks of topics that have a challenger.",
     "challenger_verdict": "What the challenger concludes from rules and score.",
@@ -62,6 +70,11 @@ METADATA = {
     "first_timestamp_ms": "Least record timestamp, Unix milliseconds.",
     "last_timestamp_ms": "Greatest record timestamp, Unix milliseconds.",
     "decided_at_ms": "When the batch was decided, Unix milliseconds.",
+    "entry_id": "16 hex digits of the digest of the topic's own entry in the policy, where it has "
+    "a target.",
+    "epoch_opened_ms": "Of a topic with a target: when the epoch of evidence began, Unix "
+    "milliseconds.",
+    "epoch_closes_ms": "Until when verdicts count for it, Unix milliseconds.",
 }
 """Texts for what the code names; a name without a text is an error."""
 
@@ -106,6 +119,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "ledger-block.json": _ledger_block(),
         "order.schema.json": _of_model(OrderModel, "stream-filter order"),
         "report.schema.json": _of_model(ReportModel, "stream-filter worker report"),
+        "verdict.schema.json": _verdict(),
     }
 
 
@@ -181,6 +195,13 @@ def _cases() -> dict[str, Any]:
     # One of them must be there, null or not.
     case["oneOf"] = [{"required": ["payload"]}, {"required": ["payload_base64"]}]
     expect["minProperties"] = 1
+    return schema
+
+
+def _verdict() -> dict[str, Any]:
+    schema = _of_model(VerdictModel, "stream-filter verdict")
+    for name in ("reason", "cost", "tokens", "seconds"):
+        schema["properties"][name] = _never_null(schema["properties"][name])
     return schema
 
 
@@ -277,6 +298,7 @@ def _header_schema(title: str, properties: dict[str, Any], optional: set[str]) -
 def _ledger_block() -> dict[str, Any]:
     names = ["ledger_version", "block_id", *(field.name for field in fields(BlockHeader))]
     integers = {field.name for field in fields(BlockHeader) if field.type is int}
+    optional = {field.name for field in fields(BlockHeader) if field.default is not MISSING}
     return {
         "title": "stream-filter ledger block",
         "description": "The value of a record of the ledger topic: an Arrow IPC stream of one "
@@ -295,12 +317,13 @@ def _ledger_block() -> dict[str, Any]:
                 **({} if field in LEDGER_SCHEMA else {"optional": True}),
                 "description": COLUMNS[field.name],
             }
-            for field in (*LEDGER_SCHEMA, RULE_FIELD, *CHALLENGE_FIELDS)
+            for field in (*LEDGER_SCHEMA, RULE_FIELD, SLICE_FIELD, *CHALLENGE_FIELDS)
         ],
         "metadata": [
             {
                 "name": name,
                 "type": "integer in decimal" if name in integers else "string",
+                **({"optional": True} if name in optional else {}),
                 "description": METADATA[name],
             }
             for name in names

@@ -139,6 +139,17 @@ class Settings(BaseSettings):
         default="stream-filter.workers",
         description="With control: takes what the workers say they have in force.",
     )
+    evidence: bool = Field(
+        default=False,
+        description="The analyst's verdicts are read, and certificates are stated.",
+    )
+    verdict_topic: str = Field(
+        default="stream-filter.verdicts", description="With evidence: the analyst writes to it."
+    )
+    certificate_topic: str = Field(
+        default="stream-filter.certificates",
+        description="With evidence: takes every certificate; compacted.",
+    )
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = Field(
         default=None, description="Of the record batches that the gate writes."
     )
@@ -216,6 +227,11 @@ class Settings(BaseSettings):
             ssl_cert_file=security.ssl_cert_file,
             ssl_key_file=security.ssl_key_file,
         )
+
+    @property
+    def evidence_app(self) -> str:
+        """Name of the evidence's own group, and the prefix of its changelog topic."""
+        return f"{self.group}-evidence"
 
     @property
     def has_key(self) -> bool:

@@ -20,7 +20,7 @@ from stream_filter.core.policy import Thresholds
 from stream_filter.core.targets import CalibratedFor, OnFailure, Slices, Target
 from stream_filter.core.template import parse_path
 
-TARGET_KEYS = ("epoch", "max_age", "on_failure", "slices")
+TARGET_KEYS = ("epoch", "max_age", "patience", "on_failure", "slices")
 """Keys of a topic that say nothing without its `target`."""
 UNCALIBRATED = Thresholds(drop_below=0.0, keep_above=1.0)
 """Where a target has no thresholds yet: nothing is dropped for its score."""
@@ -149,6 +149,8 @@ class TargetKeys(Protocol):
     @property
     def max_age(self) -> str: ...
     @property
+    def patience(self) -> str: ...
+    @property
     def on_failure(self) -> OnFailureName: ...
     @property
     def slices(self) -> list[str] | SlicesModel | None: ...
@@ -164,6 +166,7 @@ def freeze_target(keys: TargetKeys) -> Target:
         failure_probability=target.failure_probability,
         epoch_ms=duration_ms(keys.epoch),
         max_age_ms=duration_ms(keys.max_age),
+        patience_ms=duration_ms(keys.patience),
         on_failure=OnFailure(keys.on_failure),
         slices=Slices(fields=tuple(map(parse_path, slices.by)), floor=slices.recall)
         if slices

@@ -4,7 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from stream_filter.app.cluster import control_topics, inspect_cluster, target_topics
+from stream_filter.app.cluster import (
+    control_topics,
+    evidence_topics,
+    inspect_cluster,
+    target_topics,
+)
 from stream_filter.app.settings import Settings
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.core.policy import Policy
@@ -15,6 +20,8 @@ from stream_filter.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin
 _HEADER_ROOM_BYTES = 64 << 10
 _DAY_MS = 24 * 60 * 60 * 1000
 _SEEN_S = 15.0
+_TABLE_BYTES = 8 << 20
+"""A page of evidence takes what one block may bring: some hundred thousand events at the most."""
 _COMPACTED = {
     "cleanup.policy": "compact",
     # A new owner reads all that is not compacted: keep that short.
@@ -41,9 +48,9 @@ async def create_topics(
     ledger_days: int = 30,
     with_sources: bool = False,
 ) -> list[PreparedTopic]:
-    """Create the analysis, ledger, memory and dead-letter topics that are missing, the control
-    plane's where the settings have one, and the sources if asked for. New ones take records as
-    large as the sources do, and the gate's headers.
+    """Create the analysis, ledger, memory and dead-letter topics that are missing, those of control
+    plane and evidence where the settings have them, and the sources if asked for. New ones take
+    records as large as the sources do, and the gate's headers.
 
     `partitions` None: as many as the largest source. Raises BrokerError or ConfigError.
     """
@@ -68,7 +75,13 @@ async def create_topics(
     if settings.control:
         wanted[settings.policy_topic] = dict(ORDER_TOPIC_CONFIGS)
         wanted[settings.worker_topic] = dict(REPORT_TOPIC_CONFIGS)
-        counts |= dict.fromkeys(control_topics(settings), 1)
+    if settings.evidence:
+        verdicts, certificates, table = evidence_topics(settings)
+        # Read again from the last saved evidence on: a week covers any pause of the workers.
+        wanted[verdicts] = {"message.timestamp.type": "LogAppendTime"}
+        wanted[certificates] = {**_COMPACTED, "message.timestamp.type": "LogAppendTime"}
+        wanted[table] = {**_COMPACTED, "max.message.bytes": str(_TABLE_BYTES)}
+    counts |= dict.fromkeys(control_topics(settings), 1)
     there = {**cluster.targets, **cluster.control_topics}
     prepared = []
     async with TopicAdmin(settings.connection()) as admin:

@@ -14,6 +14,7 @@ import structlog
 
 from stream_filter import __version__
 from stream_filter.app.cluster import control_obstacles, own_topics
+from stream_filter.app.evidence_keeper import EvidenceKeeper, EvidenceTopics
 from stream_filter.app.first_policy import (
     FirstPolicy,
     keep_seeded,
@@ -27,6 +28,7 @@ from stream_filter.app.policy_documents import PolicyDocument
 from stream_filter.app.policy_switch import PolicySwitch, Standing, examine
 from stream_filter.app.reporter import Reporter
 from stream_filter.app.settings import Settings
+from stream_filter.control.faust_evidence import EvidenceConfig, keep_evidence
 from stream_filter.control.faust_worker import Page, faust_app
 from stream_filter.core.dead_letters import DeadLetterLimit
 from stream_filter.core.errors import BrokerError, ConfigError
@@ -37,6 +39,7 @@ from stream_filter.kafka.order_log import KafkaOrderLog
 from stream_filter.kafka.partition_loop import LoopConfig
 from stream_filter.kafka.report_board import KafkaReportBoard
 from stream_filter.kafka.unit_of_work import AccountTopics
+from stream_filter.telemetry.evidence_observer import EvidenceTelemetry
 from stream_filter.telemetry.metrics import Metrics
 from stream_filter.telemetry.observer import TelemetryObserver
 from stream_filter.web.pages import status_page
@@ -141,6 +144,8 @@ class Worker:
             self._tell(first.standing, reporter)
             _announce(policy, settings, self._delivery, why)
             self._spawn(self._inspect_packs(), closing)
+            if settings.evidence:
+                self._spawn(self._keep_evidence(), closing)
             if settings.control:
 
                 def changed(standing: Standing) -> None:
@@ -182,14 +187,15 @@ class Worker:
     async def _first_policy(self) -> FirstPolicy | None:
         """None if told to stop."""
         settings, file = self._settings, self._file
+        if settings.control or settings.evidence:
+            problems = await self._patiently(lambda: control_obstacles(settings))
+            if problems is None:
+                return None
+            if problems:
+                raise ConfigError(*problems)
         if not settings.control:
             assert file is not None, "the command line asks for one"
             return await self._patiently(lambda: policy_of_file(file, settings, self._packs))
-        problems = await self._patiently(lambda: control_obstacles(settings))
-        if problems is None:
-            return None
-        if problems:
-            raise ConfigError(*problems)
         return await self._patiently(
             lambda: policy_of_orders(self._book, file, settings, self._packs, self._observer)
         )
@@ -214,6 +220,23 @@ class Worker:
                 asking.cancel()
                 stopping.cancel()
         return None
+
+    async def _keep_evidence(self) -> None:
+        settings, telemetry = self._settings, EvidenceTelemetry(self._metrics)
+        keeper = EvidenceKeeper(
+            settings.connection(),
+            EvidenceTopics(ledger=settings.ledger_topic, verdicts=settings.verdict_topic),
+            key=settings.secret_key,
+            observer=telemetry,
+        )
+        config = EvidenceConfig(
+            app_id=settings.evidence_app,
+            bootstrap=settings.bootstrap,
+            verdict_topic=settings.verdict_topic,
+            client_options=settings.connection().client_options(),
+            session_timeout_s=settings.session_timeout_ms / 1000,
+        )
+        await keep_evidence(config, keeper, telemetry)
 
     def _tell(self, standing: Standing, reporter: Reporter | None) -> None:
         assert self._delivery is not None, "chosen before anything is in force"

@@ -61,6 +61,14 @@ def control_option(command: Command) -> Command:
     )(command)
 
 
+def evidence_option(command: Command) -> Command:
+    return click.option(
+        "--evidence/--no-evidence",
+        default=None,
+        help="The analyst's verdicts are read and certificates stated.  [no]",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(
         command

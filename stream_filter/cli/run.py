@@ -11,6 +11,7 @@ from stream_filter.app.worker import run_worker
 from stream_filter.cli.options import (
     connection_options,
     control_option,
+    evidence_option,
     model_dir_option,
     settings_of,
 )
@@ -28,6 +29,7 @@ from stream_filter.telemetry.logs import configure_logs
     help="The policy file; with --control only the first one, and it can be left out.",
 )
 @control_option
+@evidence_option
 @connection_options
 @click.option(
     "--delivery",
@@ -40,6 +42,7 @@ from stream_filter.telemetry.logs import configure_logs
 async def run(
     policy_path: Path | None,
     control: bool | None,
+    evidence: bool | None,
     settings_path: Path | None,
     bootstrap: str | None,
     group: str | None,
@@ -63,6 +66,7 @@ async def run(
         delivery=delivery,
         model_dir=model_dir,
         control=control,
+        evidence=evidence,
     )
     if policy_path is None and not settings.control:
         raise click.UsageError(

@@ -9,6 +9,7 @@ from stream_filter.app.topics import create_topics
 from stream_filter.cli.options import (
     connection_options,
     control_option,
+    evidence_option,
     json_option,
     policy_option,
     settings_of,
@@ -48,6 +49,7 @@ def topics() -> None:
     help="How long the ledger is kept.",
 )
 @control_option
+@evidence_option
 @click.option("--with-sources", is_flag=True, help="Also create source topics that are missing.")
 @json_option
 @runs
@@ -60,11 +62,12 @@ async def create(
     replication_factor: int,
     ledger_days: int,
     control: bool | None,
+    evidence: bool | None,
     with_sources: bool,
     as_json: bool,
 ) -> None:
-    """Create the analysis, ledger, memory and dead-letter topics that are missing, and with
-    --control those of the control plane.
+    """Create the analysis, ledger, memory and dead-letter topics that are missing, with --control
+    those of the control plane, and with --evidence those of verdicts and certificates.
 
     Topics that exist are left as they are. New ones take records as large as the sources do,
     and the headers that the gate adds.
@@ -72,7 +75,9 @@ async def create(
     \b
     stream-filter topics create --policy policy.yaml --replication-factor 3
     """
-    settings = settings_of(settings_path, bootstrap=bootstrap, group=group, control=control)
+    settings = settings_of(
+        settings_path, bootstrap=bootstrap, group=group, control=control, evidence=evidence
+    )
     policy = load_policy(policy_path)
     prepared = await create_topics(
         policy,

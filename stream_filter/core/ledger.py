@@ -32,6 +32,12 @@ class BlockHeader:
     """Least and greatest record timestamp, Unix milliseconds."""
     last_timestamp_ms: int
     decided_at_ms: int
+    entry_id: str = ""
+    """Digest of the topic's own entry in the policy, where it has a target; else empty."""
+    epoch_opened_ms: int = 0
+    epoch_closes_ms: int = 0
+    """Of a topic with a target: the epoch of evidence that the block belongs to, Unix
+    milliseconds. Verdicts count until it closes."""
 
     @property
     def block_id(self) -> str:
@@ -60,6 +66,10 @@ class Block:
     decisions: Decisions
     rule_labels: tuple[str, ...] = ()
     """What the rules of `decisions.rule` are called."""
+    slice: NDArray[np.int16] | None = None
+    """Shape (rows,): index into `slice_labels`, -1 where there is none; None where the policy
+    watches no slices."""
+    slice_labels: tuple[str, ...] = ()
     challenge: Challenge | None = None
     """None where the policy has no challenger."""
 

@@ -139,6 +139,12 @@ class TopicPolicy:
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
+    def entry_id(self) -> str:
+        """16 hex digits of the SHA-256 of this entry alone, mask set included: what evidence of
+        the topic is counted under."""
+        return _digest({"masks": MASK_SET_VERSION, "topics": [_content(self)]})
+
+    @property
     def rule_labels(self) -> tuple[str, ...]:
         """What each rule is called: its name, or its place in the list, from `#1`."""
         return tuple(rule.name or f"#{place}" for place, rule in enumerate(self.rules, 1))
@@ -198,8 +204,7 @@ class Policy:
     def policy_id(self) -> str:
         """16 hex digits of the SHA-256 of the canonical form, mask set included."""
         content = {"masks": MASK_SET_VERSION, "topics": [_content(rules) for rules in self.topics]}
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return _digest(content)
 
     @property
     def packs(self) -> tuple[tuple[str, str | None], ...]:
@@ -246,6 +251,11 @@ class Policy:
     def targets(self) -> frozenset[str]:
         """The topics that records are forwarded to."""
         return frozenset().union(*(rules.targets for rules in self.topics))
+
+
+def _digest(content: object) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _content(rules: TopicPolicy) -> dict[str, object]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from stream_filter.core.checks import require_open_share
 from stream_filter.core.template import FieldPath
 
+MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 
 
@@ -57,6 +58,8 @@ class Target:
     failure_probability: float = 0.05
     epoch_ms: int = 7 * DAY_MS
     max_age_ms: int = DAY_MS
+    patience_ms: int = 10 * MINUTE_MS
+    """An event that waits longer for its verdict counts against us."""
     on_failure: OnFailure = OnFailure.FORWARD_ALL
     slices: Slices | None = None
 

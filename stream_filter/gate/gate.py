@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.decision import Decisions, Reason, Route, forward_all
+from stream_filter.core.epochs import epoch_span
 from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.memory import Memory
@@ -37,6 +38,7 @@ from stream_filter.gate.ports import (
 from stream_filter.gate.routing import Scored, charge_summaries, route_batch
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 from stream_filter.gate.scoring import by_code, score_texts
+from stream_filter.gate.slicing import slice_of, slice_reads, split_columns
 
 _UNKNOWN = "no policy is known: the policy topic could not be read yet"
 
@@ -133,12 +135,15 @@ class Gate:
             },
             rules=rules,
             readers={
-                p.topic: self._make_reader(p, rules[p.topic].reads if p.rules else ())
+                p.topic: self._make_reader(
+                    p, [*(rules[p.topic].reads if p.rules else ()), *slice_reads(p)]
+                )
                 for p in policy.topics
             },
             challengers={
                 p.topic: self._challenging(p.challenging) for p in policy.topics if p.challenging
             },
+            entry_ids={p.topic: p.entry_id for p in policy.topics if p.target},
         )
 
     def _challenging(self, policy: TopicPolicy) -> Challenging:
@@ -189,13 +194,17 @@ class Gate:
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
         unread_because = force.forwards_all(batch.topic)
         rule: NDArray[np.int16] | None = None
+        slices: tuple[NDArray[np.int16] | None, tuple[str, ...]] = (None, ())
         if unread_because is not None:
             texts = _unread(len(batch.records))
         else:
             values = list(map(attrgetter("value"), batch.records))
             texts = force.readers[rules.topic].read(values)
+            rule_columns, slice_columns = split_columns(rules, texts.columns)
             if rules.rules:
-                rule = force.rules[rules.topic].first_match(batch.records, texts.columns)
+                rule = force.rules[rules.topic].first_match(batch.records, rule_columns)
+            if slice_columns:
+                slices = slice_of(slice_columns, len(batch.records))
         was_read = perf_counter()
 
         timestamps = np.fromiter(map(attrgetter("timestamp"), batch.records), np.int64)
@@ -214,7 +223,7 @@ class Gate:
         model_id = "" if unread_because is not None else model_id or cache.model_id
         scored = perf_counter()
 
-        header = self._header(batch, timestamps, force.policy_id, model_id)
+        header = self._header(batch, timestamps, force, model_id)
         occurrences = Occurrences(
             offsets=np.fromiter(map(attrgetter("offset"), batch.records), np.int64),
             codes=texts.codes,
@@ -259,6 +268,8 @@ class Gate:
             text_digests=by_code(occurrences.digests, texts.codes, np.uint64(0)),
             decisions=decisions,
             rule_labels=rules.rule_labels,
+            slice=slices[0],
+            slice_labels=slices[1],
             challenge=challenge(force, rules, batch.records) if unread_because is None else None,
         )
         decided = perf_counter()
@@ -343,22 +354,29 @@ class Gate:
         ]
 
     def _header(
-        self, batch: RecordBatch, timestamps: NDArray[np.int64], policy_id: str, model_id: str
+        self, batch: RecordBatch, timestamps: NDArray[np.int64], force: InForce, model_id: str
     ) -> BlockHeader:
+        rules = force.policy.for_topic(batch.topic)
+        assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
+        now_ms = self._clock_ms()
+        epoch = epoch_span(rules, now_ms)
         return BlockHeader(
             topic=batch.topic,
             partition=batch.partition,
             first_offset=batch.first_offset,
             last_offset=batch.next_offset - 1,
             rows=len(batch.records),
-            policy_id=policy_id,
+            policy_id=force.policy_id,
             model_id=model_id,
             mask_set=MASK_SET_VERSION,
             worker=self._config.worker,
             delivery=self._config.delivery,
             first_timestamp_ms=int(timestamps.min()),
             last_timestamp_ms=int(timestamps.max()),
-            decided_at_ms=self._clock_ms(),
+            decided_at_ms=now_ms,
+            entry_id=force.entry_ids.get(rules.topic, ""),
+            epoch_opened_ms=epoch.opened_ms,
+            epoch_closes_ms=epoch.closes_ms,
         )
 
 

@@ -40,6 +40,8 @@ class InForce:
     """By entry of the policy."""
     challengers: Mapping[str, Challenging]
     """By entry of the policy, where it has one."""
+    entry_ids: Mapping[str, str]
+    """By entry of the policy that has a target: what its evidence is counted under."""
 
     def forwards_all(self, topic: str) -> Reason | None:
         """The reason why everything of a topic is forwarded unread, if it is."""

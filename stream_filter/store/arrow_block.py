@@ -5,7 +5,7 @@ are dictionary-encoded, offsets are steps from the row before: about five bytes 
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -31,13 +31,15 @@ LEDGER_SCHEMA = pa.schema(
     ]
 )
 RULE_FIELD = pa.field("rule", pa.dictionary(pa.int16(), pa.string()), nullable=True)
-"""Stands last, in the blocks of topics that have rules."""
+"""Stands after the others, in the blocks of topics that have rules."""
+SLICE_FIELD = pa.field("slice", pa.dictionary(pa.int16(), pa.string()), nullable=True)
+"""Stands after these, in the blocks of topics whose policy watches slices."""
 CHALLENGE_FIELDS = (
     pa.field("challenger_score", pa.dictionary(pa.int32(), pa.float32()), nullable=True),
     pa.field("challenger_verdict", _LABEL, nullable=False),
     pa.field("challenger_reason", _LABEL, nullable=False),
 )
-"""Stand behind all others, in the blocks of topics that have a challenger."""
+"""Stand last, in the blocks of topics that have a challenger."""
 _CHALLENGER = b"challenger_model_id"
 _LABELS: dict[_ClosedList, pa.StringArray] = {
     closed_list: pa.array([member.label for member in closed_list], pa.string())
@@ -63,8 +65,11 @@ class ArrowLedgerCodec:
         ]
         schema = LEDGER_SCHEMA
         if decisions.rule is not None:
-            columns.append(_rules(decisions.rule, block.rule_labels))
+            columns.append(_named(decisions.rule, block.rule_labels))
             schema = schema.append(RULE_FIELD)
+        if block.slice is not None:
+            columns.append(_named(block.slice, block.slice_labels))
+            schema = schema.append(SLICE_FIELD)
         metadata = _metadata(block.header)
         if block.challenge is not None:
             columns += [
@@ -103,7 +108,8 @@ def _read_block(data: bytes) -> Block:
     offsets = header.first_offset + np.cumsum(columns["offset_step"].to_numpy().astype(np.int64))
     if len(offsets) != header.rows or (len(offsets) and offsets[-1] > header.last_offset):
         raise ValueError("its rows are not those that its header names")
-    rule, rule_labels = _read_rules(table)
+    rule, rule_labels = _read_named(table, RULE_FIELD)
+    slices, slice_labels = _read_named(table, SLICE_FIELD)
     return Block(
         header=header,
         offsets=offsets,
@@ -117,6 +123,8 @@ def _read_block(data: bytes) -> Block:
             rule=rule,
         ),
         rule_labels=rule_labels,
+        slice=slices,
+        slice_labels=slice_labels,
         challenge=_read_challenge(table),
     )
 
@@ -138,13 +146,16 @@ def _scores(column: pa.Array) -> NDArray[np.float32]:
     return scores.astype(np.float32)
 
 
-def _read_rules(table: pa.Table) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
-    if RULE_FIELD.name not in table.column_names:
+def _read_named(
+    table: pa.Table, field: pa.Field
+) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
+    """An optional column of names: indices, -1 where there is none, and what they lead to."""
+    if field.name not in table.column_names:
         return None, ()
-    column = _column(table, RULE_FIELD)
+    column = _column(table, field)
     labels = column.dictionary.to_pylist()
     if None in labels:
-        raise ValueError("a rule without a label")
+        raise ValueError(f"a {field.name} without a label")
     return column.indices.fill_null(-1).to_numpy(), tuple(labels)
 
 
@@ -156,7 +167,12 @@ def _column(table: pa.Table, field: pa.Field) -> pa.Array:
 
 
 def _metadata(header: BlockHeader) -> dict[str, str]:
-    values = {field.name: str(getattr(header, field.name)) for field in fields(header)}
+    # What came later is left out where it says nothing.
+    values = {
+        field.name: str(value)
+        for field in fields(header)
+        if (value := getattr(header, field.name)) != field.default
+    }
     return {"ledger_version": LEDGER_VERSION, "block_id": header.block_id, **values}
 
 
@@ -168,6 +184,8 @@ def read_header(metadata: dict[bytes, bytes] | None) -> BlockHeader:
     values = {
         field.name: int(text[field.name]) if field.type is int else text[field.name]
         for field in fields(BlockHeader)
+        # What came later has a default: older blocks do not say it.
+        if field.name in text or field.default is MISSING
     }
     return BlockHeader(**values)  # type: ignore[arg-type]  # each value has its field's type
 
@@ -176,9 +194,9 @@ def _labels(codes: NDArray[np.uint8], closed_list: _ClosedList) -> pa.Dictionary
     return pa.DictionaryArray.from_arrays(pa.array(codes), _LABELS[closed_list])
 
 
-def _rules(rule: NDArray[np.int16], labels: Sequence[str]) -> pa.DictionaryArray:
+def _named(codes: NDArray[np.int16], labels: Sequence[str]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(
-        pa.array(rule, mask=rule < 0), pa.array(labels, pa.string())
+        pa.array(codes, mask=codes < 0), pa.array(labels, pa.string())
     )
 
 

@@ -124,6 +124,30 @@ class Metrics:
             "Records of the policy topic that hold no order.",
             registry=r,
         )
+        self.evidence_held = Gauge(
+            "stream_filter_evidence_held",
+            "1 on the worker that holds the evidence.",
+            registry=r,
+        )
+        self.evidence_failures = Counter(
+            "stream_filter_evidence_failures",
+            "Times the evidence was begun anew from what was saved.",
+            registry=r,
+        )
+        self.evidence_blocks_unreadable = Counter(
+            "stream_filter_evidence_blocks_unreadable",
+            "Records of the ledger topic that hold no block.",
+            registry=r,
+        )
+        self.verdicts = Gauge(
+            "stream_filter_verdicts",
+            "Records of the verdict topic by what became of them, on the holder; since the start.",
+            ["outcome"],
+            registry=r,
+        )
+        self.verdict_judges = Gauge(
+            "stream_filter_verdict_judges", "Judges that were heard, by kind.", ["kind"], registry=r
+        )
         self.info = Gauge(
             "stream_filter_info",
             "Always 1; what is running.",

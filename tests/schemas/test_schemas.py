@@ -355,6 +355,9 @@ def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
         first_timestamp_ms=1,
         last_timestamp_ms=2,
         decided_at_ms=3,
+        # Of a topic that has everything, also a target and slices.
+        **({} if rule is None else {"entry_id": "f" * 16, "epoch_opened_ms": 4}),
+        **({} if rule is None else {"epoch_closes_ms": 5}),
     )
     decisions = Decisions(
         score=np.array([0.5, np.nan], np.float32),
@@ -379,6 +382,8 @@ def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
             verdict=decisions.verdict,
             reason=decisions.reason,
         ),
+        slice=rule,
+        slice_labels=() if rule is None else ("auth",),
     )
     schema = pa.ipc.open_stream(ArrowLedgerCodec().encode(block)).schema
     published = SCHEMAS["ledger-block.json"]
@@ -386,9 +391,9 @@ def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
     assert [column["name"] for column in columns] == schema.names
     assert [c["nullable"] for c in columns] == [f.nullable for f in schema]
     metadata = {name.decode(): value.decode() for name, value in schema.metadata.items()}
-    entries = [e for e in published["metadata"] if rule is not None or "optional" not in e]
-    assert {entry["name"] for entry in entries} == set(metadata)
-    for entry in published["metadata"]:
+    said = [e for e in published["metadata"] if rule is not None or "optional" not in e]
+    assert {entry["name"] for entry in said} == set(metadata)
+    for entry in said:
         if entry["type"] != "string":
             assert metadata[entry["name"]].isdigit()
 

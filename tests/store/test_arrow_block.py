@@ -56,8 +56,10 @@ def plain(block: Block) -> dict[str, Any]:
     score = [None if np.isnan(s) else float(s) for s in block.decisions.score]
     offsets, digests = block.offsets.tolist(), block.text_digests.tolist()
     rule = None if block.decisions.rule is None else block.decisions.rule.tolist()
-    columns |= {"score": score, "at": offsets, "digests": digests, "rule": rule}
-    return {**asdict(block.header), **columns, "rule_labels": block.rule_labels}
+    slices = None if block.slice is None else block.slice.tolist()
+    columns |= {"score": score, "at": offsets, "digests": digests, "rule": rule, "slice": slices}
+    labels = {"rule_labels": block.rule_labels, "slice_labels": block.slice_labels}
+    return {**asdict(block.header), **columns, **labels}
 
 
 @st.composite
@@ -87,6 +89,9 @@ def blocks(draw: st.DrawFn) -> Block:
         first_timestamp_ms=draw(st.integers(-1, 2**60)),
         last_timestamp_ms=draw(st.integers(-1, 2**60)),
         decided_at_ms=draw(st.integers(0, 2**60)),
+        entry_id=draw(names),
+        epoch_opened_ms=draw(st.integers(0, 2**60)),
+        epoch_closes_ms=draw(st.integers(0, 2**60)),
     )
     return Block(
         header=header,
@@ -101,6 +106,8 @@ def blocks(draw: st.DrawFn) -> Block:
             rule=column(st.integers(-1, len(labels) - 1), np.int16) if labels else None,
         ),
         rule_labels=labels,
+        slice=column(st.integers(-1, len(labels) - 1), np.int16) if labels else None,
+        slice_labels=labels,
     )
 
 
@@ -125,6 +132,16 @@ def test_rules_are_one_more_column() -> None:
     table = pa.ipc.open_stream(data).read_all()
     assert table.schema.names == [*pa.ipc.open_stream(CODEC.encode(SMALL)).schema.names, "rule"]
     assert table["rule"].to_pylist() == ["#2", None, "health"]
+
+
+def test_slices_are_one_more_column() -> None:
+    """A topic whose policy watches slices has a column that names them; other blocks have none."""
+    data = CODEC.encode(
+        replace(SMALL, slice=np.array([1, -1, 0], np.int16), slice_labels=("auth", "pay"))
+    )
+    table = pa.ipc.open_stream(data).read_all()
+    assert table.schema.names == [*pa.ipc.open_stream(CODEC.encode(SMALL)).schema.names, "slice"]
+    assert table["slice"].to_pylist() == ["pay", None, "auth"]
 
 
 def test_old_block_reads() -> None:

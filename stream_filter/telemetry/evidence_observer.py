@@ -1,0 +1,77 @@
+"""What becomes of ledger and verdicts, told to the operator."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from stream_filter.core.evidence_book import EvidenceBook
+from stream_filter.core.oracle import Flaw
+from stream_filter.telemetry.metrics import Metrics
+
+_log = structlog.get_logger("stream_filter")
+_LOGGED_REFUSALS = 20
+"""Between two openings of the evidence; the metric counts them all."""
+
+
+class EvidenceTelemetry:
+    """Told by the evidence's keeper, its Faust application and its statements."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._refusals = 0
+
+    def evidence_opened(self, *, term: int, pages: int, problems: Sequence[str]) -> None:
+        self._metrics.evidence_held.set(1)
+        self._refusals = 0
+        _log.info("evidence.opened", term=term, pages=pages)
+        if problems:
+            _log.error(
+                "evidence.damaged",
+                pieces=len(problems),
+                problems=list(problems[:5]),
+                effect="what they held is read from the ledger again, as far as it reaches",
+            )
+
+    def evidence_closed(self) -> None:
+        self._metrics.evidence_held.set(0)
+        self._metrics.verdicts.clear()
+        self._metrics.verdict_judges.clear()
+        _log.info("evidence.closed")
+
+    def evidence_failed(self, error: Exception, retry_in_s: float) -> None:
+        self._metrics.evidence_failures.inc()
+        _log.error(
+            "evidence.failed",
+            error=str(error) or repr(error),
+            retry_in_s=retry_in_s,
+            effect="the gate decides on; certificates stand still",
+        )
+
+    def evidence_counted(self, book: EvidenceBook) -> None:
+        tally = book.tally
+        self._metrics.verdicts.labels("counted").set(tally.counted)
+        for flaw in Flaw:
+            self._metrics.verdicts.labels(flaw.value).set(tally.flaws[flaw])
+        people = sum(judge.is_person for judge in tally.judges)
+        self._metrics.verdict_judges.labels("person").set(people)
+        self._metrics.verdict_judges.labels("model").set(len(tally.judges) - people)
+
+    def verdict_refused(self, position: str, cause: str, problem: str) -> None:
+        self._refusals += 1
+        if self._refusals <= _LOGGED_REFUSALS:
+            _log.warning("verdict.refused", record=position, cause=cause, problem=problem)
+
+    def verdicts_lost(self, first: int, next_offset: int) -> None:
+        _log.error(
+            "verdicts.lost",
+            verdicts=next_offset - first,
+            effect="events without a verdict count against the gate",
+            way_out="raise the retention of the verdict topic",
+        )
+
+    def block_unreadable(self, position: str, problem: str) -> None:
+        self._metrics.evidence_blocks_unreadable.inc()
+        _log.error("block.unreadable", record=position, cause=problem)
+
+    def ledger_lost(self, error: Exception) -> None:
+        _log.warning("ledger.lost", error=str(error), effect="the evidence waits")
