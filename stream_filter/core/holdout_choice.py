@@ -1,14 +1,16 @@
 """The holdout that certifies a recall target by a wanted time, and what it costs."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from stream_filter.core.forecast import least_holdout
+from stream_filter.core.forecast import kept_until_certified, least_holdout
 from stream_filter.core.targets import Target
 
 _DAY_S = 86_400.0
 _DIGITS = 3
+_MOST = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +66,22 @@ def drops_forwarded_per_day(wanted: CertifyWithin, holdout: float) -> float:
 @cache
 def _least(gamma: float, alpha: float, recall: float, kept: float) -> float | None:
     found = least_holdout(recall=gamma, failure_probability=alpha, true_recall=recall, kept=kept)
-    return None if found is None else _rounded_up(found)
+    if found is None:
+        return None
+    # A median jumps where one more miss is as likely as not: a little more may not do.
+    for share in _rounded_up(found):
+        needed = kept_until_certified(
+            recall=gamma, failure_probability=alpha, holdout=share, true_recall=recall
+        )
+        if needed is not None and needed <= kept:
+            return share
+    return None
 
 
-def _rounded_up(share: float) -> float:
+def _rounded_up(share: float) -> Iterator[float]:
+    """What is not below a share and has three digits, up to 0.5."""
     step = 10.0 ** (math.floor(math.log10(share)) - _DIGITS + 1)
-    return float(f"{math.ceil(share / step - 1e-9) * step:.{_DIGITS}g}")
+    steps = math.ceil(share / step - 1e-9)
+    while (rounded := float(f"{steps * step:.{_DIGITS}g}")) <= _MOST:
+        yield rounded
+        steps += 1
