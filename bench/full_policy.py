@@ -1,7 +1,8 @@
-"""What a policy that uses everything adds to a topic: 20 rules, novelty and folds.
+"""What a policy that uses everything adds to a topic: 20 rules, novelty, folds and a budget.
 
 The rules read four fields, the key and the timestamp. Most of them match nothing, as most rules
-of a real policy do on most events; those that match decide about one event in six.
+of a real policy do on most events; those that match decide about one event in six. The budget
+refuses about half of what asks for it.
 """
 
 from __future__ import annotations
@@ -42,4 +43,5 @@ def full_policy() -> dict[str, Any]:
         "rules": rules,
         "novelty": {"forward_first": 3},
         "fold": {"window": "10s", "keep": 5},
+        "budget": {"per_minute": 20_000, "overflow": "defer"},
     }

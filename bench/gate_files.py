@@ -94,12 +94,9 @@ def write_gate_files(
             }
         },
     }
-    ledger_topic, memory_topic, dead_letter_topic = gate_topics(target)
     settings = {
         "model_dir": str(pack.parent),
-        "ledger_topic": ledger_topic,
-        "memory_topic": memory_topic,
-        "dead_letter_topic": dead_letter_topic,
+        **gate_topics(target),
         "key": "a benchmark keeps no secrets",
         "web": {"host": "127.0.0.1", "port": _free_port()},
     }
@@ -109,9 +106,14 @@ def write_gate_files(
     return files
 
 
-def gate_topics(target: str) -> tuple[str, str, str]:
-    """The ledger, memory and dead-letter topics that belong to a forward topic."""
-    return f"{target}.ledger", f"{target}.memory", f"{target}.dead-letters"
+def gate_topics(target: str) -> dict[str, str]:
+    """The gate's own topics that belong to a forward topic, by their setting."""
+    return {
+        "ledger_topic": f"{target}.ledger",
+        "memory_topic": f"{target}.memory",
+        "dead_letter_topic": f"{target}.dead-letters",
+        "deferred_topic": f"{target}.deferred",
+    }
 
 
 def _free_port() -> int:

@@ -88,7 +88,7 @@ def promises(middle: Medians, delay: Mapping[str, Mapping[str, float]]) -> list[
         ceiling(f"{gate}: peak memory, MB", ours["peak_mb"], 400)
     if _ALO in repeating and _FULL in repeating:
         share = repeating[_FULL]["pace"] / repeating[_ALO]["pace"]
-        floor("20 rules, novelty, folds / bare gate", share, 0.7)
+        floor("20 rules, novelty, folds, budget / bare gate", share, 0.7)
     if _ALO in repeating and _EOS in repeating:
         cost = repeating[_EOS]["pace"] / repeating[_ALO]["pace"]
         floor("exactly once / at least once", cost, 0.9)

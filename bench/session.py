@@ -203,7 +203,7 @@ class Session:
 
 
 def _topics(entrant: Contestant, start: Start) -> Sequence[str]:
-    return [start.target, *(gate_topics(start.target) if entrant.is_gate else ())]
+    return [start.target, *(gate_topics(start.target).values() if entrant.is_gate else ())]
 
 
 def _load(bootstrap: str, topic: str, stream: str, records: int) -> dict[str, int]:

@@ -42,6 +42,11 @@ class Budget:
     price: float | None = None
     """Of a million tokens; None: unknown."""
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether any limit does."""
+        return any(limit.unit is Unit.TOKENS for limit in self.limits)
+
 
 def part_of(amount: int, *, index: int, of: int) -> int:
     """The part of an amount that the partition `index` of `of` may spend. The parts add up to the

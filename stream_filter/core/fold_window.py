@@ -1,6 +1,7 @@
 """One text in one window of time, and what it is saved as."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from stream_filter.core.entry import Entry
 
@@ -35,9 +36,11 @@ class FoldWindow:
         return self.opened_at + MAX_SPAN
 
 
+_numbers_of = attrgetter(*COLUMNS)
+
+
 def to_entry(window: FoldWindow) -> Entry:
-    numbers = tuple(getattr(window, name) for name in COLUMNS)
-    return Entry(window.digest, window.start_ms, numbers, window.text)
+    return Entry(window.digest, window.start_ms, _numbers_of(window), window.text)
 
 
 def from_entry(entry: Entry) -> FoldWindow:

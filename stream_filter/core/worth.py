@@ -16,6 +16,8 @@ _BY_SCORE = LEVELS - 1
 _UNKNOWN = 0.5
 """Stands for the score of a record that the model could not read."""
 _COUNTERS = 1 << 14
+_HOLDOUT = int(Reason.HOLDOUT)
+"""Looked up once: `priority_of` is called for every record that is forwarded."""
 
 
 def levels_of(decisions: Decisions) -> NDArray[np.int64]:
@@ -30,7 +32,7 @@ def priority_of(reason: int, score: float, rule: int) -> int:
     """In which order the analyst should read, 9 first to 0: 9 for what a rule keeps and for the
     holdout, without whose answers nothing is known of the drops; else the score's ninth, 0 to 8.
     `reason` by code, `score` NaN for none (4), `rule` -1."""
-    if rule >= 0 or reason == Reason.HOLDOUT:
+    if rule >= 0 or reason == _HOLDOUT:
         return 9
     return min(8, int((_UNKNOWN if math.isnan(score) else score) * 9))
 

@@ -32,12 +32,18 @@ def refuse_oversized(
     """Send records that their target would refuse to the dead letters instead. Returns why, by
     their index. `size_limits`: the largest record that a topic takes, in bytes."""
     causes = {}
-    reasons = decisions.reason.tolist()
-    for index in np.flatnonzero(np.isin(decisions.route, (Route.FORWARD, Route.DEFER))).tolist():
-        is_forwarded = decisions.route[index] == Route.FORWARD
-        topic = targets.forward[reasons[index]] if is_forwarded else targets.deferred
-        limit = size_limits.get(topic)
-        if limit is not None and (size := record_size(records[index])) > limit:
+    by_reason = np.array([size_limits.get(topic, _NO_LIMIT) for topic in targets.forward])
+    limits = np.where(
+        decisions.route == Route.DEFER,
+        size_limits.get(targets.deferred, _NO_LIMIT),
+        by_reason[decisions.reason],
+    )
+    rows = np.flatnonzero(
+        np.isin(decisions.route, (Route.FORWARD, Route.DEFER)) & (limits < _NO_LIMIT)
+    )
+    for index, limit in zip(rows.tolist(), limits[rows].tolist(), strict=True):
+        size = record_size(records[index])
+        if size > limit:
             causes[index] = f"{size} bytes with headers, and the target topic takes {limit}"
     at = list(causes)
     decisions.route[at] = Route.DEAD_LETTER
@@ -69,6 +75,7 @@ def emissions_of(
         model_id=block.header.model_id,
         rule_labels=block.rule_labels,
     )
+    forward, defer = int(Route.FORWARD), int(Route.DEFER)
     most = float("inf") if dead_letter_limit is None else dead_letter_limit
     emissions: list[Emission] = []
     outgoing = np.flatnonzero(np.isin(decisions.route, _SENT))
@@ -83,10 +90,10 @@ def emissions_of(
     ):
         record = records[index]
         record_key, value, kept = record.key, record.value, record.headers
-        if route == Route.FORWARD:
+        if route == forward:
             topic = targets.forward[reason]
             added = stamp.forwarded(record.offset, reason, verdict, score, rule)
-        elif route == Route.DEFER:
+        elif route == defer:
             topic = targets.deferred
             added = stamp.forwarded(record.offset, reason, verdict, score, rule)
             added.append((SF_FORWARD_TO, targets.forward[meant].encode()))
@@ -103,6 +110,7 @@ def emissions_of(
     return emissions
 
 
+_NO_LIMIT = 1 << 62
 _SENT = np.array([Route.FORWARD, Route.DEFER, Route.DEAD_LETTER], np.uint8)
 
 

@@ -1,6 +1,6 @@
 """The gate: decides a batch of records and says what is to be sent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from time import perf_counter
@@ -386,14 +386,17 @@ def _unread(rows: int) -> Texts:
 
 
 def _tokens(records: Sequence[Record], rules: TopicPolicy) -> NDArray[np.int64]:
-    """Estimated tokens of each value; read only for a budget."""
-    if rules.budget is None:
+    """Estimated tokens of each value; only where a limit counts them."""
+    if rules.budget is None or not rules.budget.counts_tokens:
         return np.zeros(len(records), np.int64)
-    sizes = np.fromiter((len(record.value or b"") for record in records), np.int64)
-    return estimated_tokens(sizes)
+    return _tokens_of(records)
+
+
+def _tokens_of(records: Iterable[Record]) -> NDArray[np.int64]:
+    sizes = [len(value) if value else 0 for value in map(attrgetter("value"), records)]
+    return estimated_tokens(np.array(sizes, np.int64))
 
 
 def _forwarded_tokens(records: Sequence[Record], decisions: Decisions) -> int:
     rows = np.flatnonzero(decisions.route == Route.FORWARD).tolist()
-    sizes = np.fromiter((len(records[row].value or b"") for row in rows), np.int64, len(rows))
-    return int(estimated_tokens(sizes).sum())
+    return int(_tokens_of(records[row] for row in rows).sum())

@@ -12,6 +12,7 @@ parts of a condition, and the rules before it, have left open.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -186,11 +187,11 @@ class Evaluation:
                 # The last cell is missing: the code -1 leads there.
                 return _Values(cells([*column.values, None]), column.codes.astype(np.intp))
             case plan.Key():
-                return _texts([record.key or b"" for record in self._records])
+                return _texts(list(map(attrgetter("key"), self._records)), missing=b"")
             case plan.Header(name):
                 return _texts([_header(record, name) for record in self._records])
             case plan.Timestamp():
-                stamps = np.fromiter((r.timestamp for r in self._records), np.int64)
+                stamps = np.fromiter(map(attrgetter("timestamp"), self._records), np.int64)
                 kinds = np.where(stamps >= 0, np.uint8(TIMESTAMP), np.uint8(MISSING))
                 return _Values(Cells(kinds, ints=stamps), np.arange(len(stamps)))
             case plan.Converted(function, of):
@@ -236,9 +237,13 @@ def _header(record: Record, name: str) -> bytes | None:
     return None
 
 
-def _texts(contents: Sequence[bytes | None]) -> _Values:
-    """Bytes as text; None is missing. What is not UTF-8 reads as U+FFFD, as in lines."""
+def _texts(contents: Sequence[bytes | None], *, missing: bytes | None = None) -> _Values:
+    """Bytes as text; None reads as `missing`. What is not UTF-8 reads as U+FFFD, as in lines."""
     places = {content: index for index, content in enumerate(dict.fromkeys(contents))}
-    codes = np.fromiter(map(places.__getitem__, contents), np.intp, len(contents))
-    texts = [None if content is None else content.decode("utf-8", "replace") for content in places]
+    if len(places) == 1:
+        codes = np.zeros(len(contents), np.intp)
+    else:
+        codes = np.fromiter(map(places.__getitem__, contents), np.intp, len(contents))
+    read = [missing if content is None else content for content in places]
+    texts = [None if content is None else content.decode("utf-8", "replace") for content in read]
     return _Values(cells(texts), codes)
