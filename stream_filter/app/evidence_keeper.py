@@ -64,9 +64,10 @@ class EvidenceKeeper:
         *,
         key: bytes,
         observer: EvidenceObserver,
-        found: Callable[[Found], None] = lambda found: None,
+        found: Callable[[dict[str, Any], Found], None] = lambda notes, found: None,
     ) -> None:
-        """`key`: the gate's secret. `found` is told of important events as they are found."""
+        """`key`: the gate's secret. `found` is told of important events as they are found,
+        with the notes that are saved beside the evidence."""
         self._connection = connection
         self._topics = topics
         self._key = key
@@ -196,4 +197,4 @@ class EvidenceKeeper:
 
     def _tell(self, found: Sequence[Found]) -> None:
         for each in found:
-            self._found(each)
+            self._found(self.notes, each)

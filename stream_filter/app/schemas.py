@@ -11,6 +11,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
@@ -22,6 +23,7 @@ from stream_filter.app.settings import Settings
 from stream_filter.app.target_model import HoldoutModel
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
+from stream_filter.core.statement import STATEMENT_VERSION, Statement
 from stream_filter.gate import headers as sf
 from stream_filter.kafka.order_record import OrderModel, ReportModel
 from stream_filter.kafka.verdict_record import VerdictModel
@@ -53,6 +55,27 @@ COLUMNS = {
     "the next two are in blocks of topics that have a challenger.",
     "challenger_verdict": "What the challenger concludes from rules and score.",
     "challenger_reason": "Why.",
+}
+CERTIFICATE = {
+    "statement_version": "Version of this schema.",
+    "topic": "The source topic.",
+    "entry_id": "16 hex digits: the digest of the policy's entry for the topic.",
+    "model_id": "16 hex digits of the model pack's digest.",
+    "at_ms": "When it was stated, Unix milliseconds.",
+    "since_ms": "Since when it has this state, Unix milliseconds.",
+    "state": "What may be said now.",
+    "before": "The state until then; null: this is the first.",
+    "stale_causes": "Why it does not stand for the stream any more.",
+    "alarms": "Of the causes, those that do not follow from the evidence.",
+    "on_failure": "What the workers do while it is refuted or stale.",
+    "target": "What is to be certified.",
+    "finding": "What the evidence of the epoch shows; null before the first.",
+    "slices": "The same of each slice, the worst first.",
+    "kept_needed": "Important events kept that certify the epoch if nothing more is found missing.",
+    "forecast_ms": "When it will as likely as not be certified; null: it is, or not in sight.",
+    "pending": "Events shown that wait for a verdict.",
+    "evidence": "The counts, by epoch, oldest first.",
+    "evidence_digest": "SHA-256 of the evidence as canonical JSON, 64 hex digits.",
 }
 METADATA = {
     "ledger_version": "Version of this schema.",
@@ -120,6 +143,29 @@ def documents() -> dict[str, dict[str, Any]]:
         "order.schema.json": _of_model(OrderModel, "stream-filter order"),
         "report.schema.json": _of_model(ReportModel, "stream-filter worker report"),
         "verdict.schema.json": _verdict(),
+        "certificate.schema.json": _certificate(),
+    }
+
+
+def _certificate() -> dict[str, Any]:
+    schema = msgspec.json.schema(Statement)
+    statement = schema["$defs"].pop(Statement.__name__)
+    for name, description in CERTIFICATE.items():
+        found = statement["properties"][name]
+        statement["properties"][name] = (
+            {"allOf": [found], "description": description}
+            if "$ref" in found
+            else {**found, "description": description}
+        )
+    assert statement["properties"].keys() == CERTIFICATE.keys()
+    statement["properties"]["statement_version"]["const"] = STATEMENT_VERSION
+    return {
+        "$schema": _DRAFT,
+        **statement,
+        "title": "stream-filter certificate",
+        "description": "The value of a record of the certificate topic, as JSON: what the gate "
+        "claims about a topic's recall, and the evidence that it rests on.",
+        "$defs": schema["$defs"],
     }
 
 

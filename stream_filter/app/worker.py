@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import structlog
 
 from stream_filter import __version__
+from stream_filter.app.certificates import Certificates
+from stream_filter.app.certifier import Certifier
 from stream_filter.app.cluster import control_obstacles, own_topics
 from stream_filter.app.evidence_keeper import EvidenceKeeper, EvidenceTopics
 from stream_filter.app.first_policy import (
@@ -33,12 +35,15 @@ from stream_filter.control.faust_worker import Page, faust_app
 from stream_filter.core.dead_letters import DeadLetterLimit
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.core.policy import Policy
+from stream_filter.gate.gate import Gate
+from stream_filter.kafka.certificate_board import KafkaCertificateBoard
 from stream_filter.kafka.data_plane import DataPlane, PlaneConfig
 from stream_filter.kafka.delivery import Delivery, choose_delivery
 from stream_filter.kafka.order_log import KafkaOrderLog
 from stream_filter.kafka.partition_loop import LoopConfig
 from stream_filter.kafka.report_board import KafkaReportBoard
 from stream_filter.kafka.unit_of_work import AccountTopics
+from stream_filter.store.statement_json import encode_statement
 from stream_filter.telemetry.evidence_observer import EvidenceTelemetry
 from stream_filter.telemetry.metrics import Metrics
 from stream_filter.telemetry.observer import TelemetryObserver
@@ -68,6 +73,7 @@ async def run_worker(file: PolicyDocument | None, settings: Settings) -> None:
         pages={
             "/healthz": worker.health,
             "/readyz": worker.readiness,
+            "/certificate": worker.certificate_page,
             "/metrics": lambda: Page(
                 status=200, content_type="text/plain; version=0.0.4", body=metrics.expose()
             ),
@@ -102,6 +108,7 @@ class Worker:
         self._standing: Standing | None = None
         self._delivery: Delivery | None = None
         self._plane: DataPlane | None = None
+        self._certificates: Certificates | None = None
         self._stop_asked = asyncio.Event()
         self._error: BaseException | None = None
 
@@ -134,6 +141,8 @@ class Worker:
                 clock_ms=lambda: int(time.time() * 1000),
             )
             gate.begin(paused=first.standing.paused, is_known=first.standing.is_known)
+            if settings.evidence and not await self._open_evidence(gate, closing):
+                return
             self._plane = DataPlane(
                 plane_config(policy, settings, self._delivery),
                 connection=connection,
@@ -144,8 +153,6 @@ class Worker:
             self._tell(first.standing, reporter)
             _announce(policy, settings, self._delivery, why)
             self._spawn(self._inspect_packs(), closing)
-            if settings.evidence:
-                self._spawn(self._keep_evidence(), closing)
             if settings.control:
 
                 def changed(standing: Standing) -> None:
@@ -221,22 +228,46 @@ class Worker:
                 stopping.cancel()
         return None
 
-    async def _keep_evidence(self) -> None:
+    async def _open_evidence(self, gate: Gate, closing: AsyncExitStack) -> bool:
+        """Know which certificates hold before anything is dropped, then keep the evidence. False
+        if told to stop."""
         settings, telemetry = self._settings, EvidenceTelemetry(self._metrics)
+        connection = settings.connection()
+        board = KafkaCertificateBoard(connection, topic=settings.certificate_topic)
+        closing.push_async_callback(board.close)
+        certificates = Certificates(
+            board, telemetry, changed=lambda certificates: gate.fall(certificates.fallen)
+        )
+        await self._patiently(certificates.begin)
+        if self._stop_asked.is_set():
+            return False
+        self._certificates = certificates
+        certifier = Certifier(
+            board,
+            certificates,
+            telemetry,
+            policy=lambda: gate.in_force.policy,
+            model_id=lambda pack: gate.in_force.caches[pack].model_id,
+            clock_ms=lambda: int(time.time() * 1000),
+        )
         keeper = EvidenceKeeper(
-            settings.connection(),
+            connection,
             EvidenceTopics(ledger=settings.ledger_topic, verdicts=settings.verdict_topic),
             key=settings.secret_key,
             observer=telemetry,
+            found=certifier.found,
         )
         config = EvidenceConfig(
             app_id=settings.evidence_app,
             bootstrap=settings.bootstrap,
             verdict_topic=settings.verdict_topic,
-            client_options=settings.connection().client_options(),
+            client_options=connection.client_options(),
             session_timeout_s=settings.session_timeout_ms / 1000,
         )
-        await keep_evidence(config, keeper, telemetry)
+        self._spawn(certificates.follow(), closing)
+        self._spawn(keep_evidence(config, keeper, telemetry), closing)
+        self._spawn(certifier.run(keeper), closing)
+        return True
 
     def _tell(self, standing: Standing, reporter: Reporter | None) -> None:
         assert self._delivery is not None, "chosen before anything is in force"
@@ -271,6 +302,14 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._error = error
             self.stop()
+
+    def certificate_page(self) -> Page:
+        """What is stated of each topic; 404 without evidence."""
+        if self._certificates is None:
+            return Page(status=404, content_type="application/json", body=b"[]")
+        latest = self._certificates.latest
+        body = b"[" + b",".join(map(encode_statement, latest)) + b"]"
+        return Page(status=200, content_type="application/json", body=body)
 
     def health(self) -> Page:
         facts = {

@@ -7,6 +7,7 @@ import click
 from stream_filter import __version__
 from stream_filter.cli.calibrate import calibrate
 from stream_filter.cli.cases import run_case_file
+from stream_filter.cli.certificate import certificate
 from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.drain import drain_deferred
@@ -43,6 +44,7 @@ def main() -> None:
     Compare a challenger: stream-filter ledger diff --topic TOPIC
     Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
     Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95
+    See what is claimed:  stream-filter certificate
     Try the statistics:   stream-filter simulate
 
     Exit codes: 0 fine, 1 a check or a run failed, 2 usage or configuration.
@@ -59,6 +61,7 @@ COMMANDS = (
     try_policy,
     plan,
     calibrate,
+    certificate,
     simulate,
     topics,
     policy,

@@ -167,6 +167,15 @@ class EvidenceBook:
                 numbers[epoch].append(number)
         return [self._evidence(epoch, numbers[epoch], patience_ms) for epoch in sorted(numbers)]
 
+    def all_epochs(self, topic: str, *, patience_ms: int) -> list[EpochEvidence]:
+        """The evidence of one topic under whatever policy and pack, oldest first."""
+        numbers: dict[Epoch, list[int]] = defaultdict(list)
+        for number, page in self.pages.items():
+            if page.epoch.topic == topic:
+                numbers[page.epoch].append(number)
+        ordered = sorted(numbers, key=lambda epoch: (epoch.opened_ms, numbers[epoch][0]))
+        return [self._evidence(epoch, numbers[epoch], patience_ms) for epoch in ordered]
+
     def _evidence(self, epoch: Epoch, numbers: Sequence[int], patience_ms: int) -> EpochEvidence:
         pages = [self.pages[number] for number in numbers]
         effective = [page.effective() for page in pages]

@@ -16,7 +16,8 @@ from stream_filter.core.fold_window import FoldWindow
 from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.memory import Memory
 from stream_filter.core.occurrences import Occurrences
-from stream_filter.core.policy import Policy, TopicPolicy, WhenOverloaded
+from stream_filter.core.policy import Mode, Policy, TopicPolicy, WhenOverloaded
+from stream_filter.core.targets import OnFailure
 from stream_filter.core.tokens import estimated_tokens
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch, Settlement
 from stream_filter.gate.budget_shares import budget_shares
@@ -104,6 +105,11 @@ class Gate:
         first = self._switch.current
         self._switch.change(replace(first, paused=paused, is_known=is_known))
 
+    def fall(self, fallen: frozenset[tuple[str, str]]) -> None:
+        """Whose certificates have fallen: topics, with the `entry_id` of what they were of. Batches
+        that begin from now on are decided by the `on_failure` of their targets."""
+        self._switch.fall(fallen)
+
     @property
     def in_force(self) -> InForce:
         return self._switch.current
@@ -127,6 +133,7 @@ class Gate:
             policy_id=policy.policy_id,
             paused=(),
             is_known=True,
+            fallen=frozenset(),
             caches={
                 name: kept[name]
                 if name in kept and kept[name].scorer is scorer
@@ -192,6 +199,9 @@ class Gate:
         started = perf_counter()
         rules = force.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
+        on_failure = force.failure_of(batch.topic, rules)
+        if on_failure is OnFailure.SHADOW:
+            rules = replace(rules, mode=Mode.SHADOW)
         unread_because = force.forwards_all(batch.topic)
         rule: NDArray[np.int16] | None = None
         slices: tuple[NDArray[np.int16] | None, tuple[str, ...]] = (None, ())
@@ -208,11 +218,8 @@ class Gate:
         was_read = perf_counter()
 
         timestamps = np.fromiter(map(attrgetter("timestamp"), batch.records), np.int64)
-        is_behind, leaves_unread = False, False
-        if rules.overload is not None:
-            lag_ms = self._clock_ms() - int(timestamps.max())
-            is_behind = lag_ms > rules.overload.max_lag_ms
-            leaves_unread = is_behind and rules.overload.then is WhenOverloaded.FORWARD
+        is_behind = self._is_behind(rules, timestamps)
+        leaves_unread = is_behind and _forwards_unread(rules)
         cache = force.caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
@@ -249,6 +256,7 @@ class Gate:
                     tokens=_tokens(batch.records, rules),
                     keys=list(map(attrgetter("key"), batch.records)),
                     is_overloaded=leaves_unread,
+                    spares_drops=on_failure in (OnFailure.FORWARD_ALL, OnFailure.WIDEN),
                 ),
                 memory.memory,
                 shares=budget_shares(force.policy, rules, (batch.topic, batch.partition), sources),
@@ -306,6 +314,11 @@ class Gate:
                 "emit": emitted - decided,
             },
         )
+
+    def _is_behind(self, rules: TopicPolicy, timestamps: NDArray[np.int64]) -> bool:
+        if rules.overload is None:
+            return False
+        return self._clock_ms() - int(timestamps.max()) > rules.overload.max_lag_ms
 
     def settle(
         self,
@@ -378,6 +391,10 @@ class Gate:
             epoch_opened_ms=epoch.opened_ms,
             epoch_closes_ms=epoch.closes_ms,
         )
+
+
+def _forwards_unread(rules: TopicPolicy) -> bool:
+    return rules.overload is not None and rules.overload.then is WhenOverloaded.FORWARD
 
 
 def _unread(rows: int) -> Texts:

@@ -4,11 +4,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream_filter.core.decision import Reason
 from stream_filter.core.orders import is_paused
 from stream_filter.core.policy import Policy, TopicPolicy
+from stream_filter.core.targets import OnFailure
 from stream_filter.gate.ports import RuleSet, TextReader
 from stream_filter.gate.score_cache import ScoreCache
 
@@ -38,10 +39,18 @@ class InForce:
     """By entry of the policy, where it has rules."""
     readers: Mapping[str, TextReader]
     """By entry of the policy."""
+    fallen: frozenset[tuple[str, str]]
+    """Topics whose certificate has fallen, with the `entry_id` that it was of."""
     challengers: Mapping[str, Challenging]
     """By entry of the policy, where it has one."""
     entry_ids: Mapping[str, str]
     """By entry of the policy that has a target: what its evidence is counted under."""
+
+    def failure_of(self, topic: str, rules: TopicPolicy) -> OnFailure | None:
+        """What is to be done because a topic's certificate has fallen, if it has."""
+        if rules.target is None or (topic, self.entry_ids[rules.topic]) not in self.fallen:
+            return None
+        return rules.target.on_failure
 
     def forwards_all(self, topic: str) -> Reason | None:
         """The reason why everything of a topic is forwarded unread, if it is."""
@@ -77,9 +86,15 @@ class Switch:
                     del self._deciding[held]
 
     def change(self, following: InForce) -> None:
+        """From the next batch on. Which certificates have fallen is not the policy's to say."""
+        with self._lock:
+            self._current = replace(following, fallen=self._current.fallen)
+
+    def fall(self, fallen: frozenset[tuple[str, str]]) -> None:
         """From the next batch on."""
         with self._lock:
-            self._current = following
+            if fallen != self._current.fallen:
+                self._current = replace(self._current, fallen=fallen)
 
     @property
     def is_settled(self) -> bool:

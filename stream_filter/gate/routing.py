@@ -51,6 +51,8 @@ class Scored:
     """Shape (n,), estimated; read only where the policy has a budget."""
     keys: Sequence[bytes | None]
     """The n records' keys."""
+    spares_drops: bool = False
+    """The topic's certificate has fallen: nothing is dropped for its score or by a rule."""
     is_overloaded: bool = False
     """The model was not asked: where there is no score, this is why."""
 
@@ -89,6 +91,8 @@ def route_batch(
     share = holdout_of(rules.rules, decisions.rule, rules.holdout)
     is_held_out = held_out(texts.offsets, probability=share, **draw)
     decisions = hold_out(decisions, is_held_out, share)
+    if batch.spares_drops:
+        decisions = leave_unenforced(decisions, np.zeros(texts.offsets.shape, np.bool_))
     enforced = _enforced(rules, batch, draw)
     if rules.fold is None and rules.budget is None:
         return leave_unenforced(decisions, enforced), memory.folds.end_all()

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from stream_filter.core.certificate import CertificateState
 from stream_filter.core.evidence_book import EvidenceBook
 from stream_filter.core.oracle import Flaw
+from stream_filter.core.statement import Statement
 from stream_filter.telemetry.metrics import Metrics
 
 _log = structlog.get_logger("stream_filter")
@@ -75,3 +77,43 @@ class EvidenceTelemetry:
 
     def ledger_lost(self, error: Exception) -> None:
         _log.warning("ledger.lost", error=str(error), effect="the evidence waits")
+
+    def certificate_stated(self, statement: Statement, last: Statement | None) -> None:
+        metrics, topic = self._metrics, statement.topic
+        for state in CertificateState:
+            metrics.certificate_state.labels(topic, state.value).set(state is statement.state)
+        metrics.evidence_pending.labels(topic).set(statement.pending)
+        finding = statement.finding
+        if finding is not None:
+            metrics.recall_lower.labels(topic).set(finding.recall.lower)
+            metrics.recall_upper.labels(topic).set(finding.recall.upper)
+            metrics.missed_upper.labels(topic).set(finding.missed.upper)
+        if last is not None and last.state is statement.state:
+            return
+        line = {
+            "topic": topic,
+            "state": statement.state.value,
+            "before": statement.before.value if statement.before else None,
+            "causes": [cause.value for cause in statement.stale_causes],
+            "recall_lower": round(finding.recall.lower, 4) if finding else None,
+            "recall_upper": round(finding.recall.upper, 4) if finding else None,
+            "slices": [s.slice for s in statement.slices if s.state is CertificateState.REFUTED],
+        }
+        if statement.has_fallen:
+            _log.error(
+                "certificate.fallen",
+                **line,
+                effect=f"{statement.on_failure.value} on all workers",
+                way_out="it ends when the topic is certified: calibrate again and push the policy",
+            )
+        else:
+            _log.info("certificate.changed", **line)
+
+    def certificate_unreadable(self, position: str, problem: str) -> None:
+        _log.warning("certificate.unreadable", record=position, cause=problem)
+
+    def certificates_lost(self, error: Exception) -> None:
+        _log.warning("certificates.lost", error=str(error), effect="what was read holds")
+
+    def statement_failed(self, error: Exception) -> None:
+        _log.warning("statement.failed", error=str(error), effect="it is stated again")

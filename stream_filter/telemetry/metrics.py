@@ -124,6 +124,30 @@ class Metrics:
             "Records of the policy topic that hold no order.",
             registry=r,
         )
+        self.certificate_state = Gauge(
+            "stream_filter_certificate_state",
+            "1 for the state of a topic's certificate, 0 for the others.",
+            ["topic", "state"],
+            registry=r,
+        )
+        self.recall_lower = Gauge(
+            "stream_filter_recall_lower", "Lower bound of a topic's recall.", ["topic"], registry=r
+        )
+        self.recall_upper = Gauge(
+            "stream_filter_recall_upper", "Upper bound of a topic's recall.", ["topic"], registry=r
+        )
+        self.missed_upper = Gauge(
+            "stream_filter_missed_upper",
+            "Upper bound on important events dropped in the epoch.",
+            ["topic"],
+            registry=r,
+        )
+        self.evidence_pending = Gauge(
+            "stream_filter_evidence_pending",
+            "Events shown that wait for a verdict.",
+            ["topic"],
+            registry=r,
+        )
         self.evidence_held = Gauge(
             "stream_filter_evidence_held",
             "1 on the worker that holds the evidence.",

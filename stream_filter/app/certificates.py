@@ -1,0 +1,92 @@
+"""The certificates that hold, as the certificate topic says: known on every worker alike."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from stream_filter.core.errors import StreamFilterError
+from stream_filter.core.statement import Statement
+from stream_filter.kafka.certificate_board import CertificateRecord, KafkaCertificateBoard
+from stream_filter.kafka.errors import translate
+from stream_filter.store.statement_json import decode_statement
+
+_AGAIN_S = (0.5, 10.0)
+
+
+class CertificateWatcher(Protocol):
+    """Told what is stated. Returns at once."""
+
+    def certificate_stated(self, statement: Statement, last: Statement | None) -> None: ...
+
+    def certificate_unreadable(self, position: str, problem: str) -> None: ...
+
+    def certificates_lost(self, error: Exception) -> None:
+        """They cannot be read; what was read holds, and it is tried again."""
+        ...
+
+
+class Certificates:
+    """The latest statement of each certificate."""
+
+    def __init__(
+        self,
+        board: KafkaCertificateBoard,
+        watcher: CertificateWatcher,
+        *,
+        changed: Callable[["Certificates"], None],
+    ) -> None:
+        """`changed` is told after each statement heard."""
+        self._board = board
+        self._watcher = watcher
+        self._changed = changed
+        self._latest: dict[tuple[str, str, str], Statement] = {}
+
+    @property
+    def latest(self) -> list[Statement]:
+        """By topic, the newest last."""
+        return sorted(self._latest.values(), key=lambda s: (s.topic, s.at_ms))
+
+    @property
+    def fallen(self) -> frozenset[tuple[str, str]]:
+        """Topics and entries of the policy whose newest certificate has fallen."""
+        newest = {(s.topic, s.entry_id): s for s in self.latest}
+        return frozenset(place for place, statement in newest.items() if statement.has_fallen)
+
+    def last(self, key: tuple[str, str, str]) -> Statement | None:
+        """What was stated last of one certificate."""
+        return self._latest.get(key)
+
+    async def begin(self) -> None:
+        """Read what holds now. Raises BrokerError or ConfigError."""
+        self.hear(await self._board.read())
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        again_s = _AGAIN_S[0]
+        while True:
+            try:
+                async for records in self._board.follow():
+                    again_s = _AGAIN_S[0]
+                    self.hear(records)
+            except Exception as error:  # whatever it is, the next try may do better
+                self._watcher.certificates_lost(translate(error, "reading certificates"))
+            await asyncio.sleep(again_s)
+            again_s = min(2 * again_s, _AGAIN_S[1])
+
+    def hear(self, records: Iterable[CertificateRecord]) -> None:
+        """Statements in the order in which they stand in the topic; again is as once."""
+        is_changed = False
+        for record in records:
+            try:
+                statement = decode_statement(record.value)
+            except StreamFilterError as error:
+                self._watcher.certificate_unreadable(record.position, str(error))
+                continue
+            last = self._latest.get(statement.key)
+            if last is not None and statement.at_ms <= last.at_ms:
+                continue
+            self._latest[statement.key] = statement
+            self._watcher.certificate_stated(statement, last)
+            is_changed = True
+        if is_changed:
+            self._changed(self)

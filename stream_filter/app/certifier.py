@@ -1,0 +1,142 @@
+"""Who holds the evidence states the certificates: at each change at once, and their numbers now
+and then."""
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from stream_filter.core.certificate import StaleCause
+from stream_filter.core.drift import DriftState, RecallWatch, update
+from stream_filter.core.evidence_book import EvidenceBook, Found
+from stream_filter.core.policy import Policy, TopicPolicy
+from stream_filter.core.statement import Statement, state
+from stream_filter.store.statement_json import encode_statement
+
+_EVERY_S = 0.5
+_REFRESH_MS = 5_000
+_DRIFT_FAILURE = 1e-4
+"""On average 10,000 important events to a false alarm; the delays are in docs/evidence.md."""
+
+
+class Board(Protocol):
+    async def write(self, key: bytes, value: bytes) -> None:
+        """Raises BrokerError or ConfigError."""
+        ...
+
+
+class Stated(Protocol):
+    """What was stated until now, by whomever."""
+
+    def last(self, key: tuple[str, str, str]) -> Statement | None: ...
+
+
+class StatementWatcher(Protocol):
+    def statement_failed(self, error: Exception) -> None: ...
+
+
+class Certifier:
+    """Judges a book. One of the workers has it; the others hear what it states."""
+
+    def __init__(
+        self,
+        board: Board,
+        stated: Stated,
+        watcher: StatementWatcher,
+        *,
+        policy: Callable[[], Policy],
+        model_id: Callable[[str], str],
+        clock_ms: Callable[[], int],
+    ) -> None:
+        """`policy`: in force; `model_id`: of a pack in force, by its name; empty: it is away."""
+        self._board = board
+        self._stated = stated
+        self._watcher = watcher
+        self._policy = policy
+        self._model_id = model_id
+        self._clock_ms = clock_ms
+
+    def found(self, notes: MutableMapping[str, Any], found: Found) -> None:
+        """An important event was found: the drift alarm's next step. `notes` are kept with the
+        evidence."""
+        rules = self._policy().for_topic(found.epoch.topic)
+        if rules is None or rules.target is None or rules.entry_id != found.epoch.policy_id:
+            return
+        watch = _watch(rules)
+        if watch is None:
+            return
+        place = f"drift/{found.epoch.topic}/{found.epoch.policy_id}/{found.epoch.model_id}"
+        before = _drift_state(notes.get(place))
+        notes[place] = asdict(update(before, [found.is_drop], watch=watch))
+
+    async def run(self, holder: "Holder") -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            book = holder.book
+            if book is None:
+                continue
+            for topic in book.topics:
+                statement = self.statement(book, holder.notes, topic)
+                if statement is None:
+                    continue
+                try:
+                    key = "/".join(statement.key).encode()
+                    await self._board.write(key, encode_statement(statement))
+                except Exception as error:  # whatever it is, the next try may do better
+                    self._watcher.statement_failed(error)
+
+    def statement(
+        self, book: EvidenceBook, notes: MutableMapping[str, Any], topic: str
+    ) -> Statement | None:
+        """What is to be stated of a topic now; None where there is nothing new."""
+        rules = self._policy().for_topic(topic)
+        model_id = self._model_id(rules.model) if rules else ""
+        if rules is None or rules.target is None or not model_id:
+            return None
+        key = (topic, rules.entry_id, model_id)
+        last, now_ms = self._stated.last(key), self._clock_ms()
+        drift = _drift_state(notes.get("drift/" + "/".join(key)))
+        found = state(
+            book.all_epochs(topic, patience_ms=rules.target.patience_ms),
+            topic=topic,
+            entry_id=rules.entry_id,
+            model_id=model_id,
+            target=rules.target.certified,
+            on_failure=rules.target.on_failure,
+            alarms=frozenset({StaleCause.DRIFT} if drift.is_alarmed else ()),
+            now_ms=now_ms,
+            last=last,
+        )
+        if last is None or found.state is not last.state:
+            return found
+        is_news = found.evidence_digest != last.evidence_digest
+        return found if is_news and now_ms - last.at_ms >= _REFRESH_MS else None
+
+
+class Holder(Protocol):
+    """The evidence, while this worker holds it."""
+
+    @property
+    def book(self) -> EvidenceBook | None: ...
+
+    @property
+    def notes(self) -> MutableMapping[str, Any]: ...
+
+
+def _watch(rules: TopicPolicy) -> RecallWatch | None:
+    """None where the holdout leaves nothing to test: nothing is held out, or everything."""
+    holdouts = [rules.holdout, *(rule.holdout for rule in rules.rules if rule.holdout is not None)]
+    if rules.target is None or not 0.0 < max(holdouts) < 1.0:
+        return None
+    return RecallWatch(
+        recall=rules.target.recall, holdout=max(holdouts), failure_probability=_DRIFT_FAILURE
+    )
+
+
+def _drift_state(saved: Any) -> DriftState:
+    if saved is None:
+        return DriftState()
+    return DriftState(
+        sums=tuple(saved["sums"]), events=saved["events"], alarmed_at=saved["alarmed_at"]
+    )

@@ -1,0 +1,83 @@
+"""The certificate topic: of one partition, compacted; the latest record of each key counts."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from stream_filter.core.errors import ConfigError
+from stream_filter.kafka.connection import Connection
+from stream_filter.kafka.errors import translated
+from stream_filter.kafka.reader import TopicReader
+from stream_filter.kafka.unit_of_work import close_quietly
+
+
+class CertificateRecord(NamedTuple):
+    """A record of the certificate topic."""
+
+    position: str
+    value: bytes | None
+
+
+class KafkaCertificateBoard:
+    """Writes and follows. Every call raises BrokerError or ConfigError."""
+
+    def __init__(self, connection: Connection, *, topic: str) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._producer: AIOKafkaProducer | None = None
+
+    async def write(self, key: bytes, value: bytes) -> None:
+        """Durable when this returns."""
+        with translated(f"writing to {self._topic}"):
+            if self._producer is None:
+                producer = AIOKafkaProducer(**self._connection.client_options(), acks="all")
+                try:
+                    await producer.start()
+                except BaseException:
+                    await close_quietly(producer)
+                    raise
+                self._producer = producer
+            await self._producer.send_and_wait(self._topic, value, key=key, partition=0)
+
+    async def close(self) -> None:
+        """Never raises."""
+        if self._producer is not None:
+            await close_quietly(self._producer)
+
+    async def read(self) -> list[CertificateRecord]:
+        """All that the topic holds, in order."""
+        async with TopicReader(self._connection) as reader:
+            held, _ = await self._held(reader)
+        return held
+
+    async def follow(self) -> AsyncIterator[list[CertificateRecord]]:
+        """First all that the topic holds, in one list, then what comes."""
+        async with TopicReader(self._connection) as reader:
+            held, end = await self._held(reader)
+            yield held
+            async for _, records in reader.follow(end):
+                yield _records(records)
+
+    async def _held(
+        self, reader: TopicReader
+    ) -> tuple[list[CertificateRecord], dict[TopicPartition, int]]:
+        try:
+            (source,) = reader.partitions(self._topic)
+        except (ConfigError, ValueError) as error:
+            raise ConfigError(
+                f"certificate topic {self._topic!r} does not exist with one partition: run "
+                "`stream-filter topics create --evidence`"
+            ) from error
+        first, end = (await reader.bounds([source]))[source]
+        held: list[CertificateRecord] = []
+        async for _, records in reader.read({source: (first, end)}, to_the_end=True):
+            held += _records(records)
+        return held, {source: end}
+
+
+def _records(records: Sequence[ConsumerRecord]) -> list[CertificateRecord]:
+    return [
+        CertificateRecord(f"{record.topic}/{record.partition}/{record.offset}", record.value)
+        for record in records
+    ]

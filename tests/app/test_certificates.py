@@ -1,0 +1,146 @@
+"""The certificates that hold, and who states them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from stream_filter.app.certificates import Certificates
+from stream_filter.app.certifier import Certifier
+from stream_filter.core.certificate import CertificateState, StaleCause
+from stream_filter.core.epochs import Epoch
+from stream_filter.core.evidence_book import EvidenceBook, Found
+from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
+from stream_filter.core.statement import Statement, state
+from stream_filter.core.targets import OnFailure, RecallTarget, Target
+from stream_filter.kafka.certificate_board import CertificateRecord
+from stream_filter.store.statement_json import encode_statement
+
+RULES = TopicPolicy(
+    topic="logs",
+    format=Format.TEXT,
+    text=None,
+    model="pack",
+    model_id=None,
+    thresholds=Thresholds(drop_below=0.2, keep_above=0.8),
+    mode=Mode.ENFORCE,
+    holdout=0.1,
+    forward_to="llm.analysis",
+    target=Target(recall=0.9),
+)
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.stated: list[tuple[CertificateState, CertificateState | None]] = []
+        self.problems: list[str] = []
+
+    def certificate_stated(self, statement: Statement, last: Statement | None) -> None:
+        self.stated.append((statement.state, last.state if last else None))
+
+    def certificate_unreadable(self, position: str, problem: str) -> None:
+        self.problems.append(f"{position}: {problem}")
+
+    def certificates_lost(self, error: Exception) -> None:
+        raise AssertionError
+
+    def statement_failed(self, error: Exception) -> None:
+        raise AssertionError
+
+
+def statement(at_ms: int, *, alarms: Sequence[StaleCause] = (), entry_id: str = "e1") -> Statement:
+    return state(
+        [],
+        topic="logs",
+        entry_id=entry_id,
+        model_id="m1",
+        target=RecallTarget(recall=0.9, failure_probability=0.05, max_age_ms=1_000),
+        on_failure=OnFailure.FORWARD_ALL,
+        alarms=frozenset(alarms),
+        now_ms=at_ms,
+        last=None,
+    )
+
+
+def record(value: Statement | bytes | None, place: int = 0) -> CertificateRecord:
+    content = encode_statement(value) if isinstance(value, Statement) else value
+    return CertificateRecord(f"certificates/0/{place}", content)
+
+
+def test_the_newest_of_each_counts() -> None:
+    """Whoever reads the topic once more, or reads what came out of order, knows the same; what
+    is no certificate is told and passed over."""
+    told: list[frozenset[tuple[str, str]]] = []
+    watcher = Watcher()
+    certificates = Certificates(
+        cast("Any", None), watcher, changed=lambda now: told.append(now.fallen)
+    )
+    fallen = statement(5, alarms=[StaleCause.DRIFT])
+    records = [record(statement(1)), record(b"x", 7), record(fallen), record(statement(3))]
+    certificates.hear(records)
+    certificates.hear(records)
+    assert certificates.fallen == {("logs", "e1")}
+    assert watcher.stated == [
+        (CertificateState.UNCERTIFIED, None),
+        (CertificateState.STALE, CertificateState.UNCERTIFIED),
+    ]
+    assert [p.split(":")[0] for p in watcher.problems] == ["certificates/0/7"] * 2
+    assert told == [frozenset({("logs", "e1")})]
+    certificates.hear([record(statement(6, entry_id="e2"))])
+    assert certificates.fallen == {("logs", "e1")}, "another entry's certificate changes nothing"
+    certificates.hear([record(statement(9))])
+    assert certificates.fallen == frozenset()
+
+
+def certifier(rules: TopicPolicy, watcher: Watcher, last: Statement | None = None) -> Certifier:
+    class Stated:
+        def last(self, key: tuple[str, str, str]) -> Statement | None:
+            return last
+
+    return Certifier(
+        cast("Any", None),
+        Stated(),
+        watcher,
+        policy=lambda: Policy(topics=(rules,)),
+        model_id=lambda pack: "m1",
+        clock_ms=lambda: 10_000,
+    )
+
+
+def found(rules: TopicPolicy, *, is_drop: bool) -> Found:
+    epoch = Epoch(
+        topic="logs", policy_id=rules.entry_id, model_id="m1", opened_ms=0, closes_ms=10**9
+    )
+    return Found(epoch=epoch, is_drop=is_drop)
+
+
+def test_too_many_misses_raise_the_alarm() -> None:
+    """Important events that all come from the holdout raise the drift alarm, which stays up and
+    is kept with the evidence; those of another policy do not count."""
+    notes: dict[str, Any] = {}
+    subject = certifier(RULES, Watcher())
+    other = replace(RULES, holdout=0.2)
+    for _ in range(50):
+        subject.found(notes, found(other, is_drop=True))
+    assert notes == {}
+    for _ in range(50):
+        subject.found(notes, found(RULES, is_drop=True))
+    (saved,) = notes.values()
+    assert saved["alarmed_at"] is not None
+    raised_at = saved["alarmed_at"]
+    subject.found(notes, found(RULES, is_drop=False))
+    (saved,) = notes.values()
+    assert (saved["alarmed_at"], saved["events"]) == (raised_at, 51)
+    said = subject.statement(EvidenceBook(), notes, "logs")
+    assert said is not None
+    assert (said.state, said.stale_causes) == (CertificateState.STALE, (StaleCause.DRIFT,))
+
+
+def test_nothing_new_is_not_stated_again() -> None:
+    """A state is stated when it changes, and its numbers when the evidence is another."""
+    first = certifier(RULES, Watcher()).statement(EvidenceBook(), {}, "logs")
+    assert first is not None
+    again = certifier(RULES, Watcher(), last=first)
+    assert again.statement(EvidenceBook(), {}, "logs") is None
+    without = certifier(replace(RULES, target=None), Watcher())
+    assert without.statement(EvidenceBook(), {}, "logs") is None
+    assert without.statement(EvidenceBook(), {}, "unknown") is None

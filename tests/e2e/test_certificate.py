@@ -1,0 +1,107 @@
+"""Certified, fallen with a drift, acting on all workers, and certified again: on a real broker."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.e2e.test_evidence import KEPT, prepare, scene_on
+
+
+async def states(scene: Any) -> list[str]:
+    """What each worker's page says of the topic's newest certificate."""
+    found = []
+    for worker in scene.workers:
+        page = orjson.loads((await asyncio.to_thread(worker.get, "/certificate"))[1])
+        newest = max(page, key=lambda each: each["at_ms"], default=None)
+        found.append(newest["state"] if newest else "none")
+    return found
+
+
+async def until(scene: Any, *wanted: str, within_s: float) -> None:
+    """Until every worker says one of these states."""
+    seen: list[str] = []
+    try:
+        async with asyncio.timeout(within_s):
+            while not seen or not set(seen) <= set(wanted):
+                seen = await states(scene)
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise AssertionError(f"the workers say {seen}, not {wanted}") from None
+
+
+@pytest.mark.kafka
+async def test_a_certificate_falls_and_stands_again(kafka_gate: Any) -> None:
+    """Two workers and an analyst that knows the truth: certified by what comes; when important
+    events begin to be dropped, withdrawn, and both workers drop nothing any more; certified again
+    under a policy that keeps them. Every certificate follows from its evidence."""
+    gate = kafka_gate
+    gate.settings_lines += ["control: true"]
+    prepare(gate)
+    async with scene_on(gate) as scene:
+        for worker in (scene.start_worker(), scene.start_worker()):
+            await asyncio.to_thread(worker.wait_ready)
+        await scene.load(4_000, missed=0.0)
+        await until(scene, "certified", within_s=30)
+        shown = gate.run("certificate", "--check")
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        assert "certified" in shown.stdout
+
+        await scene.load(4_000, missed=0.6)
+        await until(scene, "refuted", "stale", within_s=30)
+        shown = gate.run("certificate", "--check")
+        assert shown.returncode == 1
+        assert "on_failure forward_all is in force" in shown.stdout
+        logs = [(gate.folder / name).read_text() for name in ("log-0", "log-1")]
+        assert all("certificate.fallen" in log for log in logs), "both workers say so"
+        before = gate.run("tap", gate.topic("logs"), "--from-beginning", "--limit", 8_000, "--json")
+        assert before.returncode == 0
+        await scene.load(1_000, missed=0.6)
+        await gate.settled("logs", 9_000)
+        routes = Counter(
+            (decision["block_id"].split("/")[1], decision["route"], decision["reason"])
+            for decision in gate.decisions("logs")[8_000:]
+        )
+        assert {route for _, route, _ in routes} == {"forward"}
+        assert "shadow" in {reason for _, _, reason in routes}
+
+        text = gate.policy_file.read_text()
+        policy = orjson.loads(text)
+        (rules,) = policy["topics"].values()
+        rules["raw"] = {"drop_below": 0.0, "keep_above": 0.8}
+        gate.policy_file.write_bytes(orjson.dumps(policy))
+        pushed = gate.run("policy", "push", gate.policy_file)
+        assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+        await scene.load(2_000, missed=0.6)
+        await until(scene, "certified", within_s=30)
+
+        done = gate.run("certificate", "verify", "--json")
+        assert done.returncode == 0, done.stdout
+        assert orjson.loads(done.stdout)["certificates"] >= 4
+        verified = gate.verify("logs")
+        assert verified.returncode == 0, verified.stdout
+
+
+@pytest.mark.kafka
+async def test_a_slice_that_is_missed_is_named(kafka_gate: Any) -> None:
+    """Recall is high over all, and one service has none: it is refuted, and the service named."""
+    gate = kafka_gate
+    prepare(gate, target={"recall": 0.8}, slices={"by": ["service"], "recall": 0.5})
+    async with scene_on(gate) as scene:
+        await asyncio.to_thread(scene.start_worker().wait_ready)
+        await scene.load(4_000, missed=0.0)
+        auth = orjson.dumps(
+            {
+                "service": "auth",
+                "level": "INFO",
+                "message": "card tokenised for user 7",
+                "truth": True,
+            }
+        )
+        kept = orjson.dumps({"service": "payments", **KEPT, "truth": True})
+        await gate.send("logs", *({"value": value} for value in [auth, kept] * 60))
+        await until(scene, "refuted", within_s=30)
+        shown = gate.run("certificate")
+        assert "slice auth: recall 0.0%" in shown.stdout
