@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from stream_filter.core.errors import ConfigError
 from stream_filter.kafka.connection import Connection
-from stream_filter.kafka.errors import translated
 from stream_filter.kafka.reader import TopicReader
-from stream_filter.kafka.unit_of_work import close_quietly
+from stream_filter.kafka.topic_writer import TopicWriter
 
 
 class CertificateRecord(NamedTuple):
@@ -25,25 +24,15 @@ class KafkaCertificateBoard:
     def __init__(self, connection: Connection, *, topic: str) -> None:
         self._connection = connection
         self._topic = topic
-        self._producer: AIOKafkaProducer | None = None
+        self._writer = TopicWriter(connection, topic=topic, acks="all")
 
     async def write(self, key: bytes, value: bytes) -> None:
         """Durable when this returns."""
-        with translated(f"writing to {self._topic}"):
-            if self._producer is None:
-                producer = AIOKafkaProducer(**self._connection.client_options(), acks="all")
-                try:
-                    await producer.start()
-                except BaseException:
-                    await close_quietly(producer)
-                    raise
-                self._producer = producer
-            await self._producer.send_and_wait(self._topic, value, key=key, partition=0)
+        await self._writer.write(key, value)
 
     async def close(self) -> None:
         """Never raises."""
-        if self._producer is not None:
-            await close_quietly(self._producer)
+        await self._writer.close()
 
     async def read(self) -> list[CertificateRecord]:
         """All that the topic holds, in order."""

@@ -2,15 +2,14 @@
 
 from collections.abc import AsyncIterator
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import ConsumerRecord
 
 from stream_filter.core.errors import ConfigError, StreamFilterError
 from stream_filter.core.orders import Report
 from stream_filter.kafka.connection import Connection
-from stream_filter.kafka.errors import translated
 from stream_filter.kafka.order_record import decode_report, encode_report
 from stream_filter.kafka.reader import TopicReader
-from stream_filter.kafka.unit_of_work import close_quietly
+from stream_filter.kafka.topic_writer import TopicWriter
 
 REPORT_TOPIC_CONFIGS = {
     "retention.ms": str(60 * 60 * 1000),
@@ -28,26 +27,14 @@ class KafkaReportBoard:
         self._connection = connection
         self._topic = topic
         self._group = group
-        self._producer: AIOKafkaProducer | None = None
+        self._writer = TopicWriter(connection, topic=topic, acks=1)
 
     async def write(self, report: Report) -> None:
-        with translated(f"writing to {self._topic}"):
-            if self._producer is None:
-                producer = AIOKafkaProducer(**self._connection.client_options(), acks=1)
-                try:
-                    await producer.start()
-                except BaseException:
-                    await close_quietly(producer)
-                    raise
-                self._producer = producer
-            await self._producer.send_and_wait(
-                self._topic, encode_report(report), key=report.worker.encode(), partition=0
-            )
+        await self._writer.write(report.worker.encode(), encode_report(report))
 
     async def close(self) -> None:
         """After the last report. Never raises."""
-        if self._producer is not None:
-            await close_quietly(self._producer)
+        await self._writer.close()
 
     async def follow(self) -> AsyncIterator[list[Report]]:
         async with TopicReader(self._connection) as reader:
