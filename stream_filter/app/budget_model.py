@@ -90,6 +90,13 @@ class OverloadModel(_Closed):
         examples=["forward"],
     )
 
+    @field_validator("then", mode="before")
+    @classmethod
+    def _there_is_no_scout(cls, value: Any) -> Any:
+        if value == "scout_only":
+            raise ValueError("packs of this version have no scout: write wait or forward")
+        return value
+
 
 def freeze_budget(own: BudgetModel | None, shared: Mapping[str, BudgetModel]) -> Budget | None:
     """A topic's budget: its own limits, and by target those that it shares with all that forward

@@ -36,7 +36,7 @@ async def until(scene: Any, *wanted: str, within_s: float) -> None:
 async def test_a_certificate_falls_and_stands_again(kafka_gate: Any) -> None:
     """Two workers and an analyst that knows the truth: certified by what comes; when important
     events begin to be dropped, withdrawn, and both workers drop nothing any more; certified again
-    under a policy that keeps them. Every certificate follows from its evidence."""
+    under thresholds calibrated from the evidence. Every certificate follows from its evidence."""
     gate = kafka_gate
     gate.settings_lines += ["control: true"]
     prepare(gate)
@@ -67,11 +67,14 @@ async def test_a_certificate_falls_and_stands_again(kafka_gate: Any) -> None:
         assert {route for _, route, _ in routes} == {"forward"}
         assert "shadow" in {reason for _, _, reason in routes}
 
-        text = gate.policy_file.read_text()
-        policy = orjson.loads(text)
-        (rules,) = policy["topics"].values()
-        rules["raw"] = {"drop_below": 0.0, "keep_above": 0.8}
-        gate.policy_file.write_bytes(orjson.dumps(policy))
+        again = gate.run(
+            *("calibrate", "--from-evidence", "--policy", gate.policy_file, "--write"),
+            *("--topic", gate.topic("logs"), "--json"),
+        )
+        assert again.returncode == 0, again.stdout + again.stderr
+        calibrated = orjson.loads(again.stdout)
+        assert calibrated["is_weighted"]
+        assert calibrated["raw"]["drop_below"] < 0.2, "the drops that matter are kept"
         pushed = gate.run("policy", "push", gate.policy_file)
         assert pushed.returncode == 0, pushed.stdout + pushed.stderr
         await scene.load(2_000, missed=0.6)
