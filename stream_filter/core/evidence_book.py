@@ -63,7 +63,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An event whose first verdict says that it is important."""
+    """An event whose first verdict says that it is important: one that was forwarded, or one that
+    the holdout has drawn."""
 
     epoch: Epoch
     is_drop: bool
@@ -89,6 +90,10 @@ class EvidenceBook:
         self._next: dict[tuple[str, int], int] = {}
         self._reached_ms: dict[str, int] = {}
         self._totals: dict[int, tuple[Page, NDArray[np.int64]]] = {}
+        self._effective: dict[int, tuple[Page, NDArray[np.int8]]] = {}
+        self._strata: dict[StratumKey, int] = {}
+        """All that any page has, numbered; and for each page, the numbers of its own."""
+        self._numbered: dict[int, tuple[tuple[StratumKey, ...], NDArray[np.intp]]] = {}
         self._waiting: dict[bytes, list[OracleVerdict]] = {}
         for number, page in self.pages.items():
             self._open[page.epoch] = number
@@ -168,27 +173,29 @@ class EvidenceBook:
         return [self._evidence(epoch, numbers[epoch], patience_ms) for epoch in sorted(numbers)]
 
     def all_epochs(self, topic: str, *, patience_ms: int) -> list[EpochEvidence]:
-        """The evidence of one topic under whatever policy and pack, oldest first."""
+        """The evidence of one topic under whatever policy and pack, oldest first. What was
+        forwarded without a pack, paused or degraded, is nobody's merit."""
         numbers: dict[Epoch, list[int]] = defaultdict(list)
         for number, page in self.pages.items():
-            if page.epoch.topic == topic:
+            if page.epoch.topic == topic and page.epoch.model_id:
                 numbers[page.epoch].append(number)
         ordered = sorted(numbers, key=lambda epoch: (epoch.opened_ms, numbers[epoch][0]))
         return [self._evidence(epoch, numbers[epoch], patience_ms) for epoch in ordered]
 
     def _evidence(self, epoch: Epoch, numbers: Sequence[int], patience_ms: int) -> EpochEvidence:
         pages = [self.pages[number] for number in numbers]
-        effective = [page.effective() for page in pages]
+        effective = [self._verdicts(number, self.pages[number]) for number in numbers]
         shown_ms = np.concatenate([page.shown.at_ms for page in pages])
         verdict = np.concatenate(effective)
         reached_ms = self._reached_ms[epoch.topic] + 1
         watermark_ms = evidence_watermark(
             shown_ms, verdict, reached_ms=reached_ms, patience_ms=patience_ms
         )
-        counts: dict[StratumKey, NDArray[np.int64]] = {}
-        for number, page in zip(numbers, pages, strict=True):
-            for key, row in zip(page.strata, self._counts(number, page, watermark_ms), strict=True):
-                counts[key] = counts.get(key, 0) + row
+        placed = [self._places(number, page) for number, page in zip(numbers, pages, strict=True)]
+        totals = np.zeros((len(self._strata), 4), np.int64)
+        for number, page, places in zip(numbers, pages, placed, strict=True):
+            totals[places] += self._counts(number, page, watermark_ms)
+        counts = {key: totals[n] for key, n in self._strata.items() if totals[n, EVENTS]}
         heard = [int(page.judged.at_ms.max()) for page in pages if len(page.judged.at_ms)]
         return EpochEvidence(
             topic=epoch.topic,
@@ -204,13 +211,31 @@ class EvidenceBook:
         )
 
     def _counts(self, number: int, page: Page, before_ms: int) -> NDArray[np.int64]:
+        effective = self._verdicts(number, page)
         if page.last_ms >= before_ms:
-            return page.counts(before_ms)
+            return page.counts(before_ms, effective)
         of, totals = self._totals.get(number, (None, None))
         if of is not page or totals is None:
-            totals = page.counts(before_ms)
+            totals = page.counts(before_ms, effective)
             self._totals[number] = (page, totals)
         return totals
+
+    def _places(self, number: int, page: Page) -> NDArray[np.intp]:
+        """The numbers of a page's strata."""
+        of, places = self._numbered.get(number, (None, None))
+        if of is not page.strata or places is None:
+            known = self._strata
+            places = np.array([known.setdefault(key, len(known)) for key in page.strata], np.intp)
+            self._numbered[number] = (page.strata, places)
+        return places
+
+    def _verdicts(self, number: int, page: Page) -> NDArray[np.int8]:
+        """Worked out once a page, as long as nothing is added to it."""
+        of, effective = self._effective.get(number, (None, None))
+        if of is not page or effective is None:
+            effective = page.effective()
+            self._effective[number] = (page, effective)
+        return effective
 
     def _count(self, verdict: OracleVerdict) -> list[Found]:
         number, event = self._place[verdict.event_id]
@@ -227,9 +252,13 @@ class EvidenceBook:
             page = page.with_verdict(event, verdict)
             self._replace(number, page)
         is_first = not (page.judged.offset[page.judged.event == event] < verdict.offset).any()
-        if not (is_first and verdict.important):
+        stratum = page.strata[page.shown.stratum[event]]
+        # A would-be drop that was sure to be seen is none of the holdout's draws: with it, the
+        # drift watch would see more of them than its π allows.
+        is_seen_for_certain = stratum.is_drop and stratum.probability >= 1.0
+        if not (is_first and verdict.important) or is_seen_for_certain:
             return []
-        return [Found(epoch=page.epoch, is_drop=page.strata[page.shown.stratum[event]].is_drop)]
+        return [Found(epoch=page.epoch, is_drop=stratum.is_drop)]
 
     def _join(self, event_id: bytes) -> list[Found]:
         verdicts = self._waiting.pop(event_id)
@@ -268,6 +297,8 @@ class EvidenceBook:
             if page.epoch in old and page.epoch.closes_ms < self._reached_ms.get(topic, 0):
                 del self.pages[number]
                 self._totals.pop(number, None)
+                self._effective.pop(number, None)
+                self._numbered.pop(number, None)
                 self._open.pop(page.epoch, None)
                 self.changed.add(number)
                 for event_id in page.shown.ids:
@@ -287,5 +318,5 @@ def _strata(
             slice=key.slice,
         )
         for key, row in sorted(counts.items())
-        if key.is_drop == is_drop and row[EVENTS]
+        if key.is_drop == is_drop
     )

@@ -84,8 +84,9 @@ class Page:
         return int(self.counted.at_ms.max(initial=0))
 
     def with_block(self, block: BlockEvidence) -> "Page":
-        strata = (*self.strata, *(key for key in block.strata if key not in self.strata))
-        place = np.array([strata.index(key) for key in block.strata], np.int16)
+        index = {key: place for place, key in enumerate(self.strata)}
+        place = np.array([index.setdefault(key, len(index)) for key in block.strata], np.int16)
+        strata = self.strata if len(index) == len(self.strata) else tuple(index)
         first, after = block.offsets
         begins = self.covers.get(block.partition, (first, after))[0]
         shown = len(block.ids)
@@ -145,13 +146,13 @@ class Page:
             by_person=of_people[self.judged.judge] if len(of_people) else self.judged.important,
         )
 
-    def counts(self, before_ms: int) -> NDArray[np.int64]:
-        """By stratum, shape (s, 4), of the events decided before a time."""
+    def counts(self, before_ms: int, effective: NDArray[np.int8]) -> NDArray[np.int64]:
+        """By stratum, shape (s, 4), of the events decided before a time. `effective`: as the method
+        of that name gives it."""
         counts = np.zeros((len(self.strata), 4), np.int64)
         at = self.counted.at_ms < before_ms
         np.add.at(counts[:, EVENTS], self.counted.stratum[at], self.counted.events[at])
         np.add.at(counts[:, SHOWN], self.counted.stratum[at], self.counted.folded[at])
-        effective = self.effective()
         behind = self.shown.at_ms < before_ms
         for column, of in (
             (SHOWN, behind),
@@ -164,13 +165,13 @@ class Page:
 
 def _added(counted: Counted, block: BlockEvidence, place: NDArray[np.int16]) -> Counted:
     """With a block's counts, in strata `place` of the page; those of one time are added up."""
-    last = counted.at_ms == block.at_ms
-    same = [np.flatnonzero(last & (counted.stratum == stratum)) for stratum in place]
+    same = np.flatnonzero(counted.at_ms == block.at_ms)
+    at = np.full(1 + max(place.max(initial=0), counted.stratum[same].max(initial=0)), -1)
+    at[counted.stratum[same]] = same
+    is_new = at[place] < 0
     events, folded = counted.events.copy(), counted.folded.copy()
-    is_new = np.array([not len(at) for at in same], np.bool_)
-    for index, at in enumerate(same):
-        events[at] += block.events[index]
-        folded[at] += block.folded[index]
+    events[at[place[~is_new]]] += block.events[~is_new]
+    folded[at[place[~is_new]]] += block.folded[~is_new]
     return Counted(
         at_ms=np.append(counted.at_ms, np.full(int(is_new.sum()), block.at_ms)),
         stratum=np.append(counted.stratum, place[is_new]),

@@ -18,7 +18,8 @@ from stream_filter.core.findings import Finding
 from stream_filter.core.targets import OnFailure, RecallTarget
 
 STATEMENT_VERSION = "1"
-_FALLEN = frozenset({CertificateState.REFUTED, CertificateState.STALE})
+_BY_ORDER = frozenset({StaleCause.POLICY, StaleCause.PACK})
+"""Somebody has put another policy or pack in force: nothing has failed, nothing is known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,12 @@ class Statement:
 
     @property
     def has_fallen(self) -> bool:
-        """Whether `on_failure` acts."""
-        return self.state in _FALLEN
+        """Whether `on_failure` acts. A new policy or pack makes a certificate stale in word only:
+        acting would send everything to the analyst at each push, and where that is more than it
+        can judge, silence would keep the next certificate away for good."""
+        if self.state is CertificateState.STALE:
+            return bool(set(self.stale_causes) - _BY_ORDER)
+        return self.state is CertificateState.REFUTED
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -230,6 +230,35 @@ def test_what_is_damaged_is_named_and_read_again(
     assert saved.desk.verdict_next == len(VERDICTS)
 
 
+def test_what_was_seen_for_certain_is_no_draw_of_the_holdout() -> None:
+    """In shadow mode or after a fall, would-be drops are all seen: the drift watch, which knows
+    the holdout's chance only, is told of those that were drawn, and of what was forwarded."""
+    book = EvidenceBook()
+    seen = StratumKey(True, 1.0, "")
+    sure = replace(block(0, 0), strata=(KEPT, seen), events=np.array([2, 1]))
+    book.take_block(sure)
+    book.take_block(block(0, 1))
+    told = [
+        found.is_drop
+        for offset, event in enumerate([0, 1, 2, 10, 11, 12])
+        for found in book.take_verdict(verdict(event, offset))
+    ]
+    assert told == [False, False, False, False, True]
+    (evidence,) = book.epochs("logs", "p", "m", patience_ms=10**9)
+    assert sum(stratum.important for stratum in evidence.dropped) == 2, "and counted all the same"
+
+
+def test_what_was_forwarded_without_a_pack_is_nobodys_merit() -> None:
+    """Paused or degraded, everything is forwarded: no certificate may come of that, nor fall when
+    it is over. Verdicts on such events are known all the same."""
+    book = EvidenceBook()
+    book.take_block(replace(block(0, 0), epoch=replace(EPOCH, model_id="")))
+    book.take_block(block(0, 1))
+    book.take_verdict(verdict(0, 0))
+    assert book.tally.counted == 1
+    assert [epoch.model_id for epoch in book.all_epochs("logs", patience_ms=0)] == ["m"]
+
+
 def test_old_epochs_are_dropped_once_closed() -> None:
     """Of a topic the last two epochs are kept; late verdicts count until an epoch closes."""
     book = EvidenceBook()

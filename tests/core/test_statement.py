@@ -70,6 +70,20 @@ def test_a_statement_can_be_recomputed(counts: list[tuple[int, int, int]], alarm
     assert found.has_fallen == (found.state in (CertificateState.REFUTED, CertificateState.STALE))
 
 
+def test_a_new_policy_makes_stale_in_word_only() -> None:
+    """A certificate that an order has made void needs no action; a drift beside it does."""
+    before = replace(evidence(3_000, 0), policy_id="e0", model_id="m0")
+    causes = (StaleCause.PACK, StaleCause.POLICY)
+    ordered = stated(before, evidence(10, 0, epoch=1))
+    assert (ordered.state, ordered.stale_causes) == (CertificateState.STALE, causes)
+    assert not ordered.has_fallen
+    drifted = stated(
+        before, evidence(10, 0, epoch=1), alarms=frozenset({StaleCause.DRIFT}), last=ordered
+    )
+    assert drifted.stale_causes == (StaleCause.DRIFT, *causes)
+    assert drifted.has_fallen
+
+
 @pytest.mark.parametrize(
     "altered",
     [
