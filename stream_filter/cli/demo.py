@@ -59,8 +59,9 @@ async def demo(
     """Watch the gate on a web shop's logs: calm, a burst, a deploy gone wrong, a new failure.
 
     Starts a broker, a worker in enforce mode and a generator that knows the truth, shows what is
-    forwarded and what that misses, and ends with totals and the ledger check. Nothing is left
-    running. Exit code 0 only if every event was decided and conservation holds.
+    forwarded, what that misses and what the gate claims about it, and ends with totals and the
+    ledger check. Nothing is left running. Exit code 0 only if every event was decided and
+    conservation holds.
 
     \b
     stream-filter demo
@@ -158,8 +159,23 @@ def _print_totals(outcome: Outcome) -> None:
     )
     click.echo(f"recall by truth      {fraction(standing.recall())}")
     click.echo(f"  of the unseen kind {fraction(unseen)}")
-    click.echo(f"precision            {percent(standing.precision)} (holdout apart)")
+    click.echo(f"precision            {percent(standing.precision)} (of what it chose)")
     click.echo(f"delivery             {outcome.follower.delivery or 'nothing was decided'}")
+    if outcome.claims:
+        click.echo("\nWhat the gate claimed about its recall, from an analyst's verdicts")
+        print_table(
+            ("at", "state", "recall", "by truth", "effect"),
+            [
+                (
+                    f"{claim.at_s:.0f} s",
+                    " ".join((claim.state.value, *claim.causes)),
+                    f"{percent(claim.lower)} to {percent(claim.upper)}",
+                    percent(claim.truth),
+                    claim.effect,
+                )
+                for claim in outcome.claims
+            ],
+        )
     if outcome.finding:
         click.echo("\nLedger check")
         print_finding(outcome.finding)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from stream_filter.core.decision import Route
+from stream_filter.core.statement import Statement
 from stream_filter.demo.scoreboard import Recall
 from stream_filter.demo.session import Glimpse
 
@@ -65,5 +66,20 @@ def plain_line(glimpse: Glimpse) -> str:
         f"lag {standing.undecided:,}  forwarded {standing.routed(Route.FORWARD):,} "
         f"({percent(standing.forwarded_share)}{': ' + reasons if reasons else ''})  "
         f"dropped {standing.routed(Route.DISCARD):,}  "
-        f"recall {percent(recall)}, unseen {percent(unseen)}"
+        f"recall {percent(recall)}, unseen {percent(unseen)}  {claimed(glimpse.claim)}"
     )
+
+
+def claimed(claim: Statement | None) -> str:
+    """`certified: recall 91.2 % to 99.1 %`."""
+    if claim is None or claim.finding is None:
+        return "nothing claimed"
+    return f"{claim.state.value}: recall {interval(claim)}"
+
+
+def interval(claim: Statement) -> str:
+    """`91.2 % to 99.1 %`; a dash before there is evidence."""
+    if claim.finding is None:
+        return "–"
+    recall = claim.finding.recall
+    return f"{percent(recall.lower)} to {percent(recall.upper)}"

@@ -86,6 +86,7 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
         },
         "forwarded_groups": [group.as_dict() for group in forwarded_groups(outcome)],
         "missed_groups": [group.as_dict() for group in missed_groups(outcome)],
+        "certificates": [claim.as_dict() for claim in outcome.claims],
         "delivery": outcome.follower.delivery,
         "policy_id": outcome.policy_id,
         "model_id": outcome.follower.model_id or None,

@@ -81,12 +81,12 @@ class Standing:
 
     @property
     def precision(self) -> float | None:
-        """Share of important events among those forwarded, the holdout apart: it is not meant
-        to be precise."""
+        """Share of important events among those that the gate chose to forward: not the holdout,
+        nor what it forwards because it does not act."""
         useful = chosen = 0
         for kind in self.kinds:
             for (route, reason), count in kind.outcomes.items():
-                if route is Route.FORWARD and reason is not Reason.HOLDOUT:
+                if route is Route.FORWARD and reason not in (Reason.HOLDOUT, Reason.SHADOW):
                     chosen += count
                     useful += count if kind.important else 0
         return useful / chosen if chosen else None

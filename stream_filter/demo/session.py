@@ -8,17 +8,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from stream_filter.app.certificates import Certificates
+from stream_filter.app.cluster import evidence_topics
 from stream_filter.app.settings import Settings
 from stream_filter.app.topics import create_topics
 from stream_filter.app.verify import Verification
 from stream_filter.core.decision import Route
 from stream_filter.core.errors import StreamFilterError
+from stream_filter.core.statement import Statement
+from stream_filter.demo.analyst import TruthfulAnalyst
+from stream_filter.demo.claims import Claim, Claims
 from stream_filter.demo.follower import Follower, Forwarded, LogLine, read_line
 from stream_filter.demo.generator import PlatformStream
 from stream_filter.demo.producer import PacedProducer
 from stream_filter.demo.scoreboard import Scoreboard, Standing
 from stream_filter.demo.stage import DemoOptions, Stage
 from stream_filter.demo.worker import DemoWorker
+from stream_filter.kafka.certificate_board import KafkaCertificateBoard
 from stream_filter.kafka.topics import TopicAdmin
 
 _PARTITIONS = 4
@@ -48,6 +54,8 @@ class Glimpse:
     last: tuple[tuple[Forwarded, bool | None], ...]
     """The last forwarded events, the newest last, and whether truth says they are important."""
     last_missed: LogLine | None
+    claim: Statement | None
+    """What the gate states of its recall; None before the first."""
 
 
 class Display(Protocol):
@@ -64,6 +72,8 @@ class Outcome:
     follower: Follower
     missed: dict[str, LogLine]
     """By kind, an important event that was discarded."""
+    claims: tuple[Claim, ...]
+    """Each change of what the gate states of its recall."""
     finding: Verification | None
     worker_exit: int | None
     first_forwarded_s: float | None
@@ -90,6 +100,14 @@ class Session:
             source=stage.source,
             analysis=stage.analysis,
             scoreboard=self._scoreboard,
+        )
+        self._analyst = TruthfulAnalyst(
+            stage.settings, analysis=stage.analysis, kind_at=self._scoreboard.kind_at
+        )
+        self._played_s = 0.0
+        self._claims = Claims(
+            at_s=lambda: self._played_s,
+            truth=lambda: self._scoreboard.standing().recall().value,
         )
 
     async def play(self, display: Display, verify: Verify, stop: asyncio.Event) -> Outcome:
@@ -135,17 +153,20 @@ class Session:
         """Until everything produced is decided and seen, or something ended that should not."""
         producing = asyncio.create_task(producer.run(stop))
         following = asyncio.create_task(self._follower.run())
+        judging = asyncio.create_task(self._analyst.run())
+        claiming = asyncio.create_task(self._certificates().follow())
         drained_by_s = math.inf
         try:
             while True:
-                await asyncio.wait({producing, following}, timeout=_LOOK_S)
+                await asyncio.wait({producing, following, judging}, timeout=_LOOK_S)
                 is_over = producing.done() or stop.is_set()
                 standing = self._show(display, producer, phase="draining" if is_over else None)
                 if worker.exit_code is not None:
                     self._problems.append(f"the worker ended by itself with {worker.exit_code}")
                     return
-                if following.done():
-                    following.result()
+                for task in (following, judging):
+                    if task.done():
+                        task.result()
                 if not producing.done():
                     continue
                 producing.result()
@@ -164,9 +185,15 @@ class Session:
         except StreamFilterError as error:
             self._problems.append(str(error))
         finally:
-            for task in (producing, following):
+            tasks = (producing, following, judging, claiming)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(producing, following, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _certificates(self) -> Certificates:
+        settings = self._stage.settings
+        board = KafkaCertificateBoard(settings.connection(), topic=settings.certificate_topic)
+        return Certificates(board, self._claims, changed=lambda certificates: None)
 
     async def _verified(self, verify: Verify) -> Verification | None:
         try:
@@ -184,6 +211,7 @@ class Session:
         settings = self._stage.settings
         topics = [self._stage.source, self._stage.analysis]
         topics += [settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic]
+        topics += evidence_topics(settings)
         try:
             async with TopicAdmin(settings.connection()) as admin:
                 await admin.delete(topics)
@@ -202,7 +230,7 @@ class Session:
         return None if at_s is None else at_s - self._began_s
 
     def _glimpse(self, producer: PacedProducer, standing: Standing, phase: str) -> Glimpse:
-        now_s = time.monotonic()
+        now_s, self._played_s = time.monotonic(), producer.at_s
         self._paces.append((now_s, standing.produced, standing.decided))
         while now_s - self._paces[0][0] > _RATE_WINDOW_S:
             self._paces.popleft()
@@ -227,6 +255,7 @@ class Session:
             first_forwarded_s=self._first_forwarded_s(),
             last=tuple(last),
             last_missed=read_line(missed) if missed else None,
+            claim=self._claims.latest,
         )
 
     def _outcome(
@@ -237,6 +266,7 @@ class Session:
             standing=self._scoreboard.standing(),
             follower=self._follower,
             missed={k: read_line(v) for k, v in self._scoreboard.missed_examples.items()},
+            claims=tuple(self._claims.changes),
             finding=finding,
             worker_exit=worker.exit_code,
             first_forwarded_s=self._first_forwarded_s(),

@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from stream_filter.core.certificate import CertificateState
 from stream_filter.core.decision import Route
 from stream_filter.demo.generator import TIMELINE
 from stream_filter.demo.plain import SCENARIOS, percent
@@ -18,6 +19,11 @@ from stream_filter.demo.session import Glimpse
 
 _CALM, _TROUBLE = "cyan", "red"
 _STYLES = {"calm": _CALM, "recovery": _CALM, "burst": "yellow"}
+_CLAIM_STYLES = {
+    CertificateState.CERTIFIED: "bold green",
+    CertificateState.REFUTED: "bold red",
+    CertificateState.STALE: "bold red",
+}
 _LEVELS = {"WARN": "yellow", "ERROR": "red", "FATAL": "bold red"}
 _FIGURES_HEIGHT, _HEADER_HEIGHT, _FOOTER_HEIGHT = 9, 2, 2
 
@@ -119,12 +125,16 @@ def _truth(glimpse: Glimpse) -> RenderableType:
     everything, unseen = standing.recall(), standing.recall("unseen")
     rows = _rows()
     rows.add_row("important", f"{everything.important:,}")
-    rows.add_row("got through", f"{everything.forwarded:,}")
     rows.add_row("missed", f"{everything.important - everything.forwarded:,}")
     rows.add_row("recall", Text(percent(everything.value), style="bold green"))
-    rows.add_row("unseen kinds", Text(percent(unseen.value), style="bold yellow"))
+    rows.add_row("unseen kind", Text(percent(unseen.value), style="bold yellow"))
     rows.add_row("precision", percent(standing.precision))
-    return Panel(rows, title="what truth says", border_style="dim")
+    state = glimpse.claim.state if glimpse.claim else CertificateState.UNCERTIFIED
+    rows.add_row("claim", Text(state.value, style=_CLAIM_STYLES.get(state, "dim")))
+    if glimpse.claim and glimpse.claim.finding:
+        recall = glimpse.claim.finding.recall
+        rows.add_row("", f"{100 * recall.lower:.0f}–{100 * recall.upper:.0f} %")
+    return Panel(rows, title="truth and claim", border_style="dim")
 
 
 def _recent(glimpse: Glimpse, height: int) -> RenderableType:

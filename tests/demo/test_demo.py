@@ -93,6 +93,29 @@ def test_the_numbers_add_up(run: tuple[dict[str, Any], str, list[str]]) -> None:
     assert sum(family["important"] for family in families.values()) == truth["important"]
 
 
+def test_it_claims_no_more_than_it_knows(run: tuple[dict[str, Any], str, list[str]]) -> None:
+    """With a few events nothing is certified, and the claim says so."""
+    first, *_ = run[0]["certificates"]
+    assert (first["state"], first["effect"]) == ("uncertified", "")
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(240)
+def test_its_certificate_comes_and_falls() -> None:
+    """Over the whole storyline recall is certified, with an interval that holds truth; the failure
+    of an unseen kind is noticed; from then on nothing is dropped."""
+    document, _ = finished(start(secrets.token_hex(8), "--seconds", "60"))
+    claims = document["certificates"]
+    assert [claim["state"] for claim in claims[:2]] == ["uncertified", "certified"]
+    certified, fallen = claims[1:3]
+    assert 0.9 <= certified["recall_lower"] <= certified["recall_by_truth"]
+    assert certified["recall_by_truth"] <= certified["recall_upper"]
+    assert fallen["state"] in ("stale", "refuted")
+    assert 45.0 < fallen["at_s"] < 60.0, "the unseen failure begins at 45 s"
+    assert fallen["effect"] == "forward_all"
+    assert document["forwarded_by_reason"]["shadow"] > 5_000
+
+
 def test_truth_meets_its_own_event(run: tuple[dict[str, Any], str, list[str]]) -> None:
     """The kind that truth gives a forwarded event is the kind of the text that was forwarded."""
     examples = [group for group in run[0]["forwarded_groups"] if group["example"]]

@@ -10,7 +10,10 @@ pytest.importorskip("rich")
 from rich.console import Console
 
 from stream_filter.core.decision import Reason, Route
+from stream_filter.core.evidence import EpochEvidence, Stratum
 from stream_filter.core.position import Position
+from stream_filter.core.statement import state
+from stream_filter.core.targets import OnFailure, RecallTarget
 from stream_filter.demo.follower import Forwarded, LogLine
 from stream_filter.demo.plain import plain_line
 from stream_filter.demo.scoreboard import KindCount, Standing
@@ -51,6 +54,7 @@ GLIMPSE = Glimpse(
     first_forwarded_s=3.2,
     last=((FORWARDED, True),) * 40,
     last_missed=LINE,
+    claim=None,
 )
 NOTHING = replace(
     GLIMPSE,
@@ -60,6 +64,33 @@ NOTHING = replace(
     first_forwarded_s=None,
     last=(),
     last_missed=None,
+    claim=None,
+)
+
+
+CLAIM = state(
+    [
+        EpochEvidence(
+            topic="platform.logs",
+            policy_id="e1",
+            model_id="m1",
+            opened_ms=0,
+            watermark_ms=1,
+            is_closed=False,
+            dropped=(Stratum(probability=0.05, events=9_000, shown=450, judged=450, important=0),),
+            forwarded=(
+                Stratum(probability=1.0, events=1_800, shown=1_800, judged=1_800, important=900),
+            ),
+        )
+    ],
+    topic="platform.logs",
+    entry_id="e1",
+    model_id="m1",
+    target=RecallTarget(recall=0.9, failure_probability=0.05, max_age_ms=1_000),
+    on_failure=OnFailure.FORWARD_ALL,
+    alarms=frozenset(),
+    now_ms=2,
+    last=None,
 )
 
 
@@ -96,6 +127,15 @@ def test_it_says_the_essentials_in_80_by_24() -> None:
         assert said in text
     assert text.count("FATAL important") >= 8
     assert "[bold]" in text  # an event's text is text, not markup
+
+
+def test_the_claim_is_shown() -> None:
+    """State and interval of the certificate stand beside what truth says."""
+    glimpse = replace(GLIMPSE, claim=CLAIM)
+    text = "\n".join(render(glimpse, 80, 24))
+    assert "certified" in text
+    assert "92–100 %" in text
+    assert plain_line(glimpse).endswith("certified: recall 91.8 % to 100.0 %")
 
 
 def test_the_plain_line_is_one_line() -> None:
