@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench chaos statistics schemas clean
+.PHONY: demo test check bench chaos slow statistics schemas clean
 
 demo: $(VENV)/.demo
 	$(BIN)/stream-filter demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not chaos and not train and not statistics" $(ARGS)
+	$(BIN)/python -m pytest -m "not chaos and not slow and not train and not statistics" $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -20,6 +20,9 @@ check: $(VENV)/.dev
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -m pytest -m chaos -s $(ARGS)
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "slow and not chaos" $(ARGS)
 
 statistics: $(VENV)/.dev
 	$(BIN)/python -m pytest -m statistics -s $(ARGS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 from aiokafka import AIOKafkaProducer
 from numpy.typing import NDArray
 
@@ -60,6 +61,7 @@ def verified(gate: Any, name: str) -> Counter[str]:
     return total
 
 
+@pytest.mark.slow
 async def test_two_workers_share_a_budget(kafka_gate: Any) -> None:
     """Ten minutes of the demo's stream through two workers, 300 a minute: no minute of the analysis
     topic holds more, the holdout is whole, the best of what came was forwarded, the rest waits."""
@@ -122,6 +124,7 @@ async def test_two_workers_share_a_budget(kafka_gate: Any) -> None:
     assert (scores[went].mean() - worst) / (best - worst) >= 0.7
 
 
+@pytest.mark.slow
 async def test_what_waits_is_drained(gate: Any) -> None:
     """`drain` sends on what waits as it was, within the budget; raised, all of it; then nothing
     waits, and the ledger agrees with every topic."""

@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e.test_evidence import KEPT, prepare, scene_on
 
+pytestmark = pytest.mark.slow
+
 
 async def states(scene: Any) -> list[str]:
     """What each worker's page says of the topic's newest certificate."""

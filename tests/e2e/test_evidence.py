@@ -22,6 +22,8 @@ from stream_filter.core.oracle import Flaw
 from stream_filter.testing.analyst import Analyst, truthful
 from stream_filter.testing.worker_process import WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 PARTITIONS = 4
 KEPT = {"level": "ERROR", "message": "gateway failure: connection refused, payment lost"}
 DROPPED = {"level": "INFO", "message": "card tokenised for user 7"}

@@ -15,6 +15,8 @@ from stream_filter.core.position import parse_position
 from stream_filter.gate.fold_summary import FoldSummary, parse_summary
 from stream_filter.testing.worker_process import WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 TEXT = {"text": "{service} {level} {message}", "mode": "enforce", "holdout": 0.0}
 KEEP_ALL = {**TEXT, "raw": {"drop_below": 0.0, "keep_above": 0.0}}
 DROP_ALL = {**TEXT, "raw": {"drop_below": 1.0, "keep_above": 1.0}}

@@ -12,6 +12,8 @@ from aiokafka import AIOKafkaProducer
 
 from stream_filter.testing.worker_process import WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).parents[2]
 FINE = b'{"service":"auth","level":"INFO","message":"cache hit for user 42"}'
 RULES = {"text": "{service} {level} {message}", "mode": "enforce", "holdout": 0.0}
