@@ -165,11 +165,11 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         size_limits=limits,
         source_limits=source_limits,
         uncompacted=tuple(uncompacted),
-        starved=tuple(_starved(policy, sources)),
+        starved=tuple(starved_limits(policy, sources)),
     )
 
 
-def _starved(policy: Policy, sources: Mapping[str, int]) -> Iterator[str]:
+def starved_limits(policy: Policy, sources: Mapping[str, int]) -> Iterator[str]:
     """A line for each limit that is too small to be shared out."""
     for topic in sources:
         rules = policy.for_topic(topic)

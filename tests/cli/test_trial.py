@@ -142,3 +142,20 @@ def test_topic_of_a_glob(invoke: Invoke, policy: Path, models: Path, events: Pat
     policy.write_text(policy.read_text().replace("payments.logs", '"*.logs"'))
     found = tried(invoke, policy, events, "--topic", "a.logs", "--model-dir", models)
     assert found["topic"] == "a.logs"
+
+
+def test_a_files_lines_have_no_budget(
+    invoke: Invoke, enforced: Path, models: Path, events: Path
+) -> None:
+    """Lines without times fall under no budget: it is left out, and said; its price counts, and a
+    policy that is overloaded is not so here."""
+    without = tried(invoke, enforced, events, "--model-dir", models)
+    enforced.write_text(
+        enforced.read_text()
+        + "    budget: {per_minute: 1, price: 2.5}\n    overload: {max_lag: 1s, then: forward}\n"
+    )
+    found = tried(invoke, enforced, events, "--model-dir", models)
+    assert found["routes"] == without["routes"]
+    assert found["cost"]["price_per_million_tokens"] == 2.5
+    shown = invoke("try", enforced, events, "--model-dir", models)
+    assert "the budget was left out" in shown.stdout
