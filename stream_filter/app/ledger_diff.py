@@ -1,16 +1,19 @@
 """Champion and challenger side by side, from the ledger: whose verdicts differ, and where."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
+from aiokafka import TopicPartition
 
 from stream_filter.app.verify import Progress
 from stream_filter.core.decision import Reason, Verdict
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.ledger import Block, Span, effective_chain
+from stream_filter.core.position import Position
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
@@ -22,7 +25,7 @@ Pair: TypeAlias = tuple[Verdict, Verdict]
 class Difference:
     """A record on which the two disagree."""
 
-    position: str
+    position: Position
     champion_score: float
     """NaN where there is none."""
     champion_reason: Reason
@@ -35,6 +38,9 @@ class Comparison:
     """What was compared under one policy."""
 
     records: int = 0
+    unread: int = 0
+    """Records that the challenger's model gave no score: it concludes nothing of them, and they are
+    in no pair."""
     verdicts: Counter[Pair] = field(default_factory=Counter)
     examples: dict[Pair, list[Difference]] = field(default_factory=dict)
 
@@ -55,6 +61,7 @@ class Comparison:
     def add(self, other: "Comparison", *, examples: int) -> None:
         """Take in what another block says, with at most so many examples of each pair."""
         self.records += other.records
+        self.unread += other.unread
         self.verdicts.update(other.verdicts)
         for pair, found in other.examples.items():
             kept = self.examples.setdefault(pair, [])
@@ -108,9 +115,10 @@ def compare_block(block: Block, *, examples: int) -> Comparison | None:
     if challenge is None:
         return None
     header = block.header
-    found = Comparison(records=header.rows)
+    is_read = ~np.isin(challenge.reason, _UNREAD)
+    found = Comparison(records=header.rows, unread=int((~is_read).sum()))
     codes = decisions.verdict.astype(np.int64) * len(Verdict) + challenge.verdict
-    for code, count in enumerate(np.bincount(codes).tolist()):
+    for code, count in enumerate(np.bincount(codes[is_read]).tolist()):
         old, new = Verdict(code // len(Verdict)), Verdict(code % len(Verdict))
         if not count:
             continue
@@ -118,15 +126,31 @@ def compare_block(block: Block, *, examples: int) -> Comparison | None:
         if old is not new:
             found.examples[old, new] = [
                 Difference(
-                    position=f"{header.topic}/{header.partition}/{block.offsets[row]}",
+                    position=Position(header.topic, header.partition, int(block.offsets[row])),
                     champion_score=float(decisions.score[row]),
                     champion_reason=Reason(decisions.reason[row]),
                     challenger_score=float(challenge.score[row]),
                     challenger_reason=Reason(challenge.reason[row]),
                 )
-                for row in islice(np.flatnonzero(codes == code).tolist(), examples)
+                for row in islice(np.flatnonzero(is_read & (codes == code)).tolist(), examples)
             ]
     return found
+
+
+async def values_at(
+    reader: TopicReader, positions: Iterable[Position]
+) -> dict[Position, bytes | None]:
+    """What stands there, as far as the topic still holds it. Raises BrokerError or ConfigError."""
+    found: dict[Position, bytes | None] = {}
+    for position in positions:
+        source = TopicPartition(position.topic, position.partition)
+        ranges = {source: (position.offset, position.offset + 1)}
+        async for _, records in reader.read(ranges):
+            found[position] = records[0].value
+    return found
+
+
+_UNREAD = np.array([Reason.DEGRADED, Reason.OVERLOADED], np.uint8)
 
 
 def _is_in(block: Block, window_ms: tuple[int | None, int | None]) -> bool:

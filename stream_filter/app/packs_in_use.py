@@ -23,9 +23,13 @@ class PacksInUse:
     def in_use(self) -> Mapping[tuple[str, str | None], StandbyScorer]:
         return self._scorers
 
-    @property
-    def are_ready(self) -> bool:
-        return all(scorer.is_ready for scorer in self._scorers.values())
+    def are_ready(self, policy: Policy) -> bool:
+        """Whether every champion's pack gives scores: a worker need not wait for a challenger's."""
+        return all(
+            scorer.is_ready
+            for pack, scorer in self._scorers.items()
+            if pack in policy.champion_packs
+        )
 
     def load(self, policy: Policy, *, must_be_there: bool) -> dict[str, StandbyScorer]:
         """Scorers of a policy by pack name. Blocks: reads files.

@@ -50,7 +50,7 @@ from stream_filter.core.template import parse_template
 LATER = {
     "redact": "leave it out",
     "undo_for": "leave it out",
-    "schedule": "leave it out",
+    "schedule": "leave it out, and push the policy when it is to hold",
 }
 """Keys that have their place in the policy and no meaning yet: refused, never ignored."""
 

@@ -107,6 +107,7 @@ class Worker:
         self._book = OrderBook(self._observer)
         self._standing: Standing | None = None
         self._delivery: Delivery | None = None
+        self._gate: Gate | None = None
         self._plane: DataPlane | None = None
         self._certificates: Certificates | None = None
         self._stop_asked = asyncio.Event()
@@ -141,6 +142,7 @@ class Worker:
                 clock_ms=lambda: int(time.time() * 1000),
             )
             gate.begin(paused=first.standing.paused, is_known=first.standing.is_known)
+            self._gate = gate
             if settings.evidence and not await self._open_evidence(gate, closing):
                 return
             self._plane = DataPlane(
@@ -323,7 +325,8 @@ class Worker:
         standing = self._standing
         checks = {
             "partitions_assigned": self._observer.is_settled,
-            "packs_loaded": standing is not None and self._packs.are_ready,
+            "packs_loaded": self._gate is not None
+            and self._packs.are_ready(self._gate.in_force.policy),
             "policy_in_force": standing is not None and standing.is_known,
         }
         facts: dict[str, object] = {"partitions": self._observer.owned}

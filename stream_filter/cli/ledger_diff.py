@@ -2,16 +2,22 @@
 
 import math
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 
-from stream_filter.app.ledger_diff import Comparison, Difference, compare
+from stream_filter.app.ledger_diff import Comparison, Difference, compare, values_at
 from stream_filter.cli.options import connection_options, json_option, settings_of
-from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
+from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, printable, runs
 from stream_filter.cli.times import PointInTime
 from stream_filter.core.decision import Verdict
+from stream_filter.core.position import Position
 from stream_filter.kafka.reader import TopicReader
+
+_Values: TypeAlias = Mapping[Position, bytes | None]
+_SHOWN_BYTES = 1_000
 
 
 @click.command()
@@ -42,7 +48,8 @@ async def diff(
     it on the same records and never acted: how many it would newly drop and newly forward, with
     examples. For each policy in the time asked for. Exit code 1 where the ledger has none.
 
-    Times choose whole blocks of the ledger, by the timestamps of their records.
+    Times choose whole blocks of the ledger, by the timestamps of their records. Examples show the
+    record's value while the source still holds it.
 
     \b
     stream-filter ledger diff --topic payments.logs --from 24h
@@ -66,36 +73,52 @@ async def diff(
             examples=examples,
             progress=progress,
         )
+        values = await values_at(reader, _positions(found.values()))
     if shows:
         click.echo("", err=True)
     if as_json:
-        print_json({"topic": topic, "policies": {p: _document(c) for p, c in found.items()}})
+        print_json(
+            {"topic": topic, "policies": {p: _document(c, values) for p, c in found.items()}}
+        )
     else:
         for policy_id, comparison in found.items():
-            _print(policy_id, comparison)
+            _print(policy_id, comparison, values)
     if not found:
         if not as_json:
             click.echo(f"no block of {topic} has a challenger: put one into its policy")
         raise SystemExit(EXIT_FAILED)
 
 
-def _print(policy_id: str, comparison: Comparison) -> None:
+def _positions(comparisons: Iterable[Comparison]) -> Iterator[Position]:
+    for comparison in comparisons:
+        for differences in comparison.examples.values():
+            yield from (each.position for each in differences)
+
+
+def _print(policy_id: str, comparison: Comparison, values: _Values) -> None:
     click.echo(
         f"policy {policy_id}: {comparison.records:,} records; the challenger would newly drop "
-        f"{comparison.newly_dropped:,} and newly forward {comparison.newly_forwarded:,}\n"
+        f"{comparison.newly_dropped:,} and newly forward {comparison.newly_forwarded:,}"
     )
+    if comparison.unread:
+        click.echo(f"{comparison.unread:,} are not compared: its model gave no score")
+    click.echo("")
     print_table(
         ("champion", *(f"challenger {new.label}" for new in Verdict)),
         [(old.label, *(comparison.verdicts[old, new] for new in Verdict)) for old in Verdict],
     )
     rows = [
-        (old.label, new.label, each.position, *_reasons(each))
+        (
+            *(old.label, new.label, each.position, *_reasons(each)),
+            printable(_text(values, each) or "", width=60),
+        )
         for (old, new), differences in sorted(comparison.examples.items())
         for each in differences
     ]
     if rows:
         click.echo("")
-        print_table(("champion", "challenger", "position", "champion because", "challenger"), rows)
+        header = ("champion", "challenger", "position", "champion because", "challenger", "value")
+        print_table(header, rows)
     click.echo("")
 
 
@@ -111,9 +134,16 @@ def _reasons(each: Difference) -> tuple[str, str]:
     return champion, challenger
 
 
-def _document(comparison: Comparison) -> dict[str, object]:
+def _text(values: _Values, each: Difference) -> str | None:
+    """The beginning of a record's value; None where there is none, or not any more."""
+    value = values.get(each.position)
+    return None if value is None else value[:_SHOWN_BYTES].decode("utf-8", "replace")
+
+
+def _document(comparison: Comparison, values: _Values) -> dict[str, object]:
     return {
         "records": comparison.records,
+        "unread": comparison.unread,
         "newly_dropped": comparison.newly_dropped,
         "newly_forwarded": comparison.newly_forwarded,
         "verdicts": [
@@ -122,7 +152,8 @@ def _document(comparison: Comparison) -> dict[str, object]:
         ],
         "examples": [
             {
-                "position": each.position,
+                "position": str(each.position),
+                "value": _text(values, each),
                 "champion": {
                     "verdict": old.label,
                     "reason": each.champion_reason.label,

@@ -212,6 +212,11 @@ class Policy:
         return tuple(dict.fromkeys(pack for rules in self.topics for pack in rules.packs))
 
     @property
+    def champion_packs(self) -> frozenset[tuple[str, str | None]]:
+        """Those that decide what is dropped: a challenger's alone is not among them."""
+        return frozenset((rules.model, rules.model_id) for rules in self.topics)
+
+    @property
     def defers(self) -> bool:
         """Whether records may be sent to the deferred topic."""
         return any(

@@ -5,7 +5,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from stream_filter.core.decision import decide
+from stream_filter.core.decision import Reason, Route, decide
 from stream_filter.core.ledger import Challenge
 from stream_filter.core.policy import TopicPolicy
 from stream_filter.core.rules import decide_by_rules
@@ -15,10 +15,13 @@ from stream_filter.gate.score_cache import text_digest
 from stream_filter.gate.scoring import by_code, score_texts
 
 
-def challenge(force: InForce, rules: TopicPolicy, records: Sequence[Record]) -> Challenge | None:
+def challenge(
+    force: InForce, rules: TopicPolicy, records: Sequence[Record], *, leaves_unread: bool
+) -> Challenge | None:
     """Its conclusions, by rules and score alone: nothing that depends on position, time or what
     came before. None where the topic has no challenger. A model that gives no score leaves its
-    records `degraded`, and the champion as it is."""
+    records `degraded`, and the champion as it is. `leaves_unread`: the champion's model is not
+    asked, so neither is this one."""
     challenging = force.challengers.get(rules.topic)
     if challenging is None:
         return None
@@ -26,7 +29,7 @@ def challenge(force: InForce, rules: TopicPolicy, records: Sequence[Record]) -> 
     rule = challenging.rules.first_match(records, texts.columns) if challenging.rules else None
     cache = force.caches[challenging.policy.model]
     digests = [text_digest(text) for text in texts.distinct]
-    by_text, _, _ = score_texts(cache, texts, digests, rule, only_remembered=False)
+    by_text, _, _ = score_texts(cache, texts, digests, rule, only_remembered=leaves_unread)
     decodable = np.ones(len(records), np.bool_)
     decodable[list(texts.causes)] = False
     decisions = decide(
@@ -35,6 +38,9 @@ def challenge(force: InForce, rules: TopicPolicy, records: Sequence[Record]) -> 
         readable=texts.codes >= 0,
         thresholds=challenging.policy.thresholds,
     )
+    if leaves_unread:
+        unread = decisions.reason == Reason.DEGRADED
+        decisions = decisions.rerouted(unread, Route.FORWARD, Reason.OVERLOADED)
     if rule is not None:
         decisions = decide_by_rules(decisions, challenging.policy.rules, rule)
     return Challenge(

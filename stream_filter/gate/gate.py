@@ -278,7 +278,9 @@ class Gate:
             rule_labels=rules.rule_labels,
             slice=slices[0],
             slice_labels=slices[1],
-            challenge=challenge(force, rules, batch.records) if unread_because is None else None,
+            challenge=challenge(force, rules, batch.records, leaves_unread=leaves_unread)
+            if unread_because is None
+            else None,
         )
         decided = perf_counter()
 

@@ -187,9 +187,7 @@ class TelemetryObserver:
     def pack_failed(self, pack: str, cause: str, retry_in_s: float) -> None:
         self._metrics.pack_ready.labels(pack).set(0)
         self.last_error = cause
-        _log.error(
-            "pack.failed", pack=pack, cause=cause, retry_in_s=retry_in_s, effect="forwarding all"
-        )
+        _log.error("pack.failed", pack=pack, cause=cause, retry_in_s=retry_in_s, effect="no scores")
 
     def pack_vanished(self, pack: str, cause: str) -> None:
         self._metrics.pack_intact.labels(pack).set(0)

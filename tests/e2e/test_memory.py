@@ -220,16 +220,22 @@ async def test_an_idle_partition_ends_its_windows(gate: Any) -> None:
 
 async def test_a_ramp_grows_around_what_it_holds(kafka_gate: Any) -> None:
     """The same records under ramps of 10, 50 and 100: what is dropped at one is dropped at the
-    next, and the ledger's share is as asked."""
+    next, and the ledger's share is as asked. By key, all records of a key are on one side, in
+    whichever partition they stand."""
     gate = kafka_gate
     now_ms = int(time.time() * 1000)
-    gate.prepare({"logs": {**DROP_ALL, "ramp": 10}})
+    gate.prepare({"logs": DROP_ALL, "keyed": DROP_ALL}, partitions=2)
     await send(gate, "logs", [(0, event("cache hit"), now_ms)] * 2_000)
+    keys = [b"user %d" % n for n in range(100)]
+    keyed = [{"key": k, "value": event("cache hit"), "partition": p} for p in (0, 1) for k in keys]
+    await gate.send("keyed", *keyed)
     own = gate.settings_file.read_text()
     dropped: set[str] = set()
+    dropped_keys: set[int] = set()
     for percent in (10, 50, 100):
         policy = orjson.loads(gate.policy_file.read_bytes())
         policy["topics"][gate.topic("logs")]["ramp"] = percent
+        policy["topics"][gate.topic("keyed")]["ramp"] = {"percent": percent, "by": "key"}
         gate.policy_file.write_bytes(orjson.dumps(policy))
         # Each ramp in a group of its own, with its own ledger: from the beginning.
         ledger = gate.topic("ledger")
@@ -242,12 +248,19 @@ async def test_a_ramp_grows_around_what_it_holds(kafka_gate: Any) -> None:
         assert made.returncode == 0, made.stderr
         gate.worker.start()
         decided = tapped(gate, "logs", 2_000)
+        by_key = tapped(gate, "keyed", len(keyed))
         assert gate.worker.stop() == 0
         found = {d["position"] for d in decided if d["route"] == "discard"}
         assert dropped <= found
         assert abs(len(found) - 20 * percent) <= 150
         assert {d["reason"] for d in decided if d["route"] == "forward"} <= {"shadow"}
         dropped = found
+        # The n-th record of either partition has the n-th key.
+        places = [parse_position(d["position"]) for d in by_key if d["route"] == "discard"]
+        sides = [{p.offset for p in places if p.partition == side} for side in (0, 1)]
+        assert sides[0] == sides[1] >= dropped_keys
+        assert abs(len(sides[0]) - percent) <= 25
+        dropped_keys = sides[0]
 
 
 def tapped(gate: Any, name: str, limit: int) -> list[dict[str, Any]]:

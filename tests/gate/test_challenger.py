@@ -15,11 +15,14 @@ from stream_filter.core.policy import (
     Fold,
     Mode,
     Novelty,
+    Overload,
     Policy,
     Rule,
     Thresholds,
     TopicPolicy,
+    WhenOverloaded,
 )
+from stream_filter.core.position import Position
 from stream_filter.core.template import parse_template
 from stream_filter.gate.batch import RecordBatch
 from stream_filter.gate.gate import Gate
@@ -108,6 +111,26 @@ def test_a_pack_that_fails_leaves_the_champion_alone(
     assert outcome.block.challenge.reason.tolist() == [Reason.DEGRADED]
 
 
+def test_an_overloaded_gate_does_not_read_for_the_challenger(
+    rules: TopicPolicy, make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord
+) -> None:
+    """Where the champion leaves texts unread to catch up, the challenger's model is not asked
+    either, and nothing is said of these records in the diff."""
+    overload = Overload(max_lag_ms=1, then=WhenOverloaded.FORWARD)
+    scorer = FixedScorer({}, default=0.9, model_id="next-1")
+    policy = challenged(replace(rules, overload=overload), model="next")
+    gate = make_gate(policy, scorers={"next": scorer})
+    late = batch_of([record(offset=0, value=VALUES[0], timestamp=0)])
+    block = gate.process(late, {}).block
+    assert block.challenge is not None
+    assert block.challenge.reason.tolist() == [Reason.OVERLOADED]
+    assert np.isnan(block.challenge.score).all()
+    found = compare_block(block, examples=1)
+    assert found is not None
+    assert (found.records, found.unread, found.newly_forwarded) == (1, 1, 0)
+    assert (dict(found.verdicts), found.examples) == ({}, {})
+
+
 def test_another_pack_gives_the_challengers_scores(
     rules: TopicPolicy, make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord
 ) -> None:
@@ -148,7 +171,7 @@ def test_a_diff_counts_and_names_what_differs(
     }
     assert (found.records, found.newly_dropped, found.newly_forwarded) == (12, 4, 0)
     pair = (Verdict.ABSTAIN, Verdict.DROP)
-    assert [e.position for e in found.examples[pair]] == ["logs/3/13", "logs/3/14"]
+    assert [e.position for e in found.examples[pair]] == [Position("logs", 3, n) for n in (13, 14)]
     total = Comparison()
     for _ in range(2):
         total.add(found, examples=3)
@@ -160,3 +183,11 @@ def test_packs_of_both_are_named(rules: TopicPolicy) -> None:
     """A policy names the challenger's pack beside the champion's, each once."""
     policy = Policy(topics=(rules, challenged(replace(rules, topic="b"), model="next")))
     assert policy.packs == (("fixed", None), ("next", None))
+
+
+def test_the_champions_packs_are_apart(rules: TopicPolicy) -> None:
+    """A pack that only a challenger names decides nothing; one that is also a champion's does."""
+    policy = Policy(topics=(challenged(rules, model="next"), replace(rules, topic="b")))
+    assert policy.champion_packs == {("fixed", None)}
+    both = Policy(topics=(*policy.topics, replace(rules, topic="c", model="next")))
+    assert both.champion_packs == {("fixed", None), ("next", None)}
