@@ -35,18 +35,23 @@ def is_key_enforced(
     in all topics and partitions. Without a key (None): as `by_position` says."""
     if percent <= 0.0 or percent >= 100.0:
         return by_position
-    bound = int(_bound(percent))
-    sides: dict[bytes | None, bool] = {
-        each: int.from_bytes(
-            hashlib.blake2b(each, digest_size=8, key=key, person=b"ramp").digest(), "little"
-        )
-        < bound
-        for each in set(keys)
-        if each is not None
-    }
-    drawn = np.fromiter((sides.get(each, False) for each in keys), np.bool_, len(keys))
-    keyless = np.fromiter((each is None for each in keys), np.bool_, len(keys))
-    return np.where(keyless, by_position, drawn)
+    distinct = list({each for each in keys if each is not None})
+    # Copied for each key: to take in the gate's own costs more than all the rest.
+    keyed = hashlib.blake2b(digest_size=8, key=key, person=b"ramp")
+    digests = b"".join(_digest(keyed, each) for each in distinct)
+    sides = np.frombuffer(digests, "<u8") < _bound(percent)
+    side_of = dict(zip(distinct, sides.tolist(), strict=True))
+    drawn = [
+        at_position if each is None else side_of[each]
+        for each, at_position in zip(keys, by_position.tolist(), strict=True)
+    ]
+    return np.array(drawn, np.bool_)
+
+
+def _digest(keyed: "hashlib.blake2b", data: bytes) -> bytes:
+    own = keyed.copy()
+    own.update(data)
+    return own.digest()
 
 
 def _bound(percent: float) -> np.uint64:
