@@ -12,6 +12,7 @@ from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.drain import drain_deferred
 from stream_filter.cli.ledger import ledger
+from stream_filter.cli.pack import pack
 from stream_filter.cli.plan import plan
 from stream_filter.cli.policy import policy
 from stream_filter.cli.run import run
@@ -44,6 +45,7 @@ def main() -> None:
     Compare a challenger: stream-filter ledger diff --topic TOPIC
     Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
     Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95
+    Compare model packs:  stream-filter pack diff A B events.jsonl --drop-below 0.2
     See what is claimed:  stream-filter certificate
     Try the statistics:   stream-filter simulate
 
@@ -61,6 +63,7 @@ COMMANDS = (
     try_policy,
     plan,
     calibrate,
+    pack,
     certificate,
     simulate,
     topics,
