@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.models.manifest import Speed
-from stream_filter.models.staged_scorer import StagedScorer
+from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.scout import Scout
 
 TOKENS = (16, 32)
 _ROUNDS = 5
@@ -15,7 +16,9 @@ _WORDS = ("order", "payment", "error", "node", "disk", "user", "time", "lost")
 _BATCH = 64
 
 
-def measure_speed(scorer: StagedScorer, *, threads: int, machine: str) -> tuple[Speed, ...]:
+def measure_speed(
+    *, scout: Scout | None, slm: OnnxScorer | None, threads: int, machine: str
+) -> tuple[Speed, ...]:
     """Each stage on texts of exactly 16 and 32 tokens of a BERT tokenizer, none twice in a round's
     batch, tokenizer included; the best of five rounds."""
     found = []
@@ -25,8 +28,8 @@ def measure_speed(scorer: StagedScorer, *, threads: int, machine: str) -> tuple[
             " ".join(_WORDS[(row * 7 + column * (row % 5 + 1)) % 8] for column in range(tokens - 2))
             for row in range(1024)
         ]
-        if scorer.scout is not None:
-            pace = _pace(scorer.scout.score, texts)
+        if scout is not None:
+            pace = _pace(scout.score, texts)
             found.append(
                 Speed(
                     stage="scout",
@@ -37,8 +40,8 @@ def measure_speed(scorer: StagedScorer, *, threads: int, machine: str) -> tuple[
                     machine=machine,
                 )
             )
-        if scorer.slm is not None:
-            pace = _pace(scorer.slm.score, texts)
+        if slm is not None:
+            pace = _pace(slm.score, texts)
             found.append(
                 Speed(
                     stage="slm",

@@ -9,10 +9,9 @@ import click
 from stream_filter.app.labelled_events import read_labelled
 from stream_filter.app.pack_bench import measure_speed
 from stream_filter.app.pack_diff import PackDiff, Shift, compare
-from stream_filter.app.policy_edit import rules_of
-from stream_filter.app.policy_file import load_policy
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, printable, runs
+from stream_filter.cli.topic_rules import topic_rules
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Thresholds, TopicPolicy
 from stream_filter.models.pack import ModelPack, load_pack
@@ -112,7 +111,9 @@ async def bench(pack_path: Path, threads: int, as_json: bool) -> None:
     """Measure texts a second, by stage, at 16 and 32 tokens, tokenizer included."""
     found = load_pack(pack_path)
     scorer = StagedScorer(found, threads=threads)
-    speed = measure_speed(scorer, threads=threads, machine=platform.machine())
+    speed = measure_speed(
+        scout=scorer.scout, slm=scorer.slm, threads=threads, machine=platform.machine()
+    )
     if as_json:
         rows = [each.model_dump(mode="json") for each in speed]
         print_json({"ok": True, "model_id": found.model_id, "speed": rows})
@@ -152,7 +153,7 @@ async def diff(
     EVENTS: JSON lines with `event` (with --policy and --topic) or `text`; labels are not needed,
     and where they are there, lost important events are counted.
     """
-    rules = _rules(policy_path, topic)
+    rules = topic_rules(policy_path, topic)
     thresholds = _thresholds(rules, drop_below, keep_above)
     packs = [load_pack(path) for path in (before, after)]
     events = read_labelled(events_path, rules=rules, slices=slices, needs_labels=False)
@@ -240,18 +241,6 @@ def _shift_document(shift: Shift) -> dict[str, object]:
             for (one, other), count in shift.verdicts.items()
         ],
     }
-
-
-def _rules(policy_path: Path | None, topic: str | None) -> TopicPolicy | None:
-    if policy_path is None:
-        if topic is not None:
-            raise click.UsageError("--topic is a topic of a --policy")
-        return None
-    policy = load_policy(policy_path)
-    topic = topic or policy.only_topic
-    if topic is None:
-        raise click.UsageError("the policy has several topics: give --topic")
-    return rules_of(policy, topic, policy_path)
 
 
 def _thresholds(

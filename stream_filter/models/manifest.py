@@ -10,6 +10,7 @@ GRAPH_NAME = "model.onnx"
 TOKENIZER_NAME = "tokenizer.json"
 CARD_NAME = "README.md"
 SCOUT_NAME = "scout.npy"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -134,7 +135,7 @@ class Manifest(_Part):
     """A model pack's manifest. Unknown keys are refused."""
 
     schema_version: Literal[2]
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    name: str = Field(pattern=NAME_PATTERN)
     description: str
     files: dict[str, Sha256] = Field(description="SHA-256 of every other file of the pack.")
     stages: tuple[Stage, ...] = Field(

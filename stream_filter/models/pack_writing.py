@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stream_filter.core.errors import PackError
-from stream_filter.models.manifest import MANIFEST_NAME, Manifest
+from stream_filter.models.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest
 from stream_filter.models.pack import ModelPack, first_problem, load_pack
 
 
@@ -31,18 +32,28 @@ def manifest_of(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifes
         ) from error
 
 
+def require_new(folder: Path) -> None:
+    """Raises PackError where no new pack can be put at `folder`: before the work, not after."""
+    problem = None
+    if folder.exists() or folder.is_symlink():
+        problem = f"{folder} is there already"
+    elif not re.fullmatch(NAME_PATTERN, folder.name):
+        problem = "a pack's name has lower-case letters, digits and dashes, at most 63"
+    if problem is not None:
+        raise PackError(
+            pack=folder.name,
+            file=MANIFEST_NAME,
+            problem=problem,
+            way_out="name another folder, or remove this one",
+        )
+
+
 def write_pack(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> ModelPack:
     """Put a new pack at `folder`, which must not exist yet, and load it from there.
 
     It appears at once and whole. Raises PackError.
     """
-    if folder.exists() or folder.is_symlink():
-        raise PackError(
-            pack=folder.name,
-            file=MANIFEST_NAME,
-            problem=f"{folder} is there already",
-            way_out="name another folder, or remove this one",
-        )
+    require_new(folder)
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     scratch = None
     try:
