@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream_filter.app.figures import Figures, figures, keyword_scores
 from stream_filter.app.labelled_events import LabelledEvents
-from stream_filter.app.scout_training import train_scout
+from stream_filter.app.scout_training import MOST_TEXTS, train_scout
 from stream_filter.app.splits import unsplit_groups
 from stream_filter.core.errors import ConfigError
 
@@ -61,11 +61,14 @@ def evaluate_pack(
     by_event = scores.astype(np.float64)[events.codes]
     found = {PACK: by_event, KEYWORDS: keyword_scores(events.texts)[events.codes]}
     left_out = None
-    try:
-        without_times = replace(events, times_s=np.full(len(groups), np.nan))
-        found[NGRAMS] = train_scout(without_times, recall=0.99, seed=seed, seconds=seconds).scores
-    except ConfigError as error:
-        left_out = str(error)
+    if len(events.texts) > MOST_TEXTS:
+        left_out = f"{len(events.texts):,} distinct texts, more than {MOST_TEXTS:,}"
+    else:
+        try:
+            untimed = replace(events, times_s=np.full(len(groups), np.nan))
+            found[NGRAMS] = train_scout(untimed, recall=0.99, seed=seed, seconds=seconds).scores
+        except ConfigError as error:
+            left_out = str(error)
     return Evaluation(
         contenders={
             name: figures(column, important, events.weights, groups)

@@ -13,7 +13,8 @@ from stream_filter.app.figures import Figures, figures
 from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.model_card import model_card
 from stream_filter.app.pack_bench import measure_speed
-from stream_filter.app.scout_training import HASHING, TrainedScout, train_scout
+from stream_filter.app.sampling import sampled
+from stream_filter.app.scout_training import HASHING, MOST_TEXTS, TrainedScout, train_scout
 from stream_filter.app.splits import unsplit_groups
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.ranking import reliability
@@ -50,18 +51,19 @@ def train_pack(
     The same events, seed and numpy give the same scout, if the time suffices for all that is tried.
     Raises ConfigError where the labels do not suffice, or `folder` cannot be written.
     """
+    read = len(events.texts)
+    events = sampled(events, most_texts=MOST_TEXTS, seed=seed)
     trained = train_scout(events, recall=recall, seed=seed, seconds=seconds, told=told)
     rows = trained.held_out.tested
     important = events.important == 1
     columns = trained.scores[rows], important[rows], events.weights[rows]
     measured = figures(*columns, unsplit_groups(events)[rows], seed=seed)
     quality = quality_of(measured, trained.held_out.split)
-    texts = len(events.texts)
     training = Training(
         base="none: character n-grams",
         data=data,
         data_sha256=events.sha256,
-        texts=texts,
+        texts=len(events.texts),
         important_texts=len(np.unique(events.codes[important])),
         templates=int(unsplit_groups(events).max()) + 1,
         seed=seed,
@@ -77,7 +79,7 @@ def train_pack(
         training=training,
         quality=quality,
         reliability=reliability(*columns),
-        notes=_notes(events, trained),
+        notes=_notes(events, trained, read),
     )
     files = {CARD_NAME: card.encode(), SCOUT_NAME: weights}
     affine = Affine(method="platt", slope=trained.slope, intercept=trained.intercept)
@@ -132,12 +134,17 @@ def quality_of(measured: Figures, split: str) -> tuple[Quality, ...]:
     )
 
 
-def _notes(events: LabelledEvents, trained: TrainedScout) -> list[str]:
+def _notes(events: LabelledEvents, trained: TrainedScout, read: int) -> list[str]:
     notes = [
         f"Penalty chosen by the forwarded share at the wanted recall: strength "
         f"{trained.held_out.strength:g}.",
         "In fitting, a text counts once; figures and calibration weigh events.",
     ]
+    if read > len(events.texts):
+        notes.append(
+            f"Of {read:,} distinct texts {len(events.texts):,} were drawn, important ones with the "
+            "greater chance; weights make up for it."
+        )
     if events.contradicted:
         notes.append(f"{events.contradicted:,} texts have both labels; they were kept.")
     if events.without_text:

@@ -23,6 +23,9 @@ HASHING = Hashing(shortest=2, longest=5, bits=18)
 STRENGTHS = (10.0, 1.0, 0.1)
 """Tried in this order: how freely the weights may grow."""
 
+MOST_TEXTS = 20_000
+"""Distinct texts that are fitted at once: some 400 MB and minutes of work."""
+
 Floats = NDArray[np.float64]
 
 
