@@ -11,6 +11,7 @@ from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.scout_training import MOST_TEXTS, train_scout
 from stream_filter.app.splits import unsplit_groups
 from stream_filter.core.errors import ConfigError
+from stream_filter.core.ranking import ReliabilityBin, precision_recall, reliability
 
 PACK, KEYWORDS, NGRAMS = "the pack", "keyword rule", "n-grams, trained on these events"
 _SLICES_SHOWN = 10
@@ -34,6 +35,10 @@ class Evaluation:
     contenders: dict[str, Figures]
     slices: dict[str, dict[str, Figures]]
     """Of the pack, by key, by value: the largest first."""
+    curves: dict[str, tuple[Floats, Floats]]
+    """Of each contender, recall and precision at each threshold, from the highest."""
+    reliability: list[ReliabilityBin]
+    """Of the pack."""
     at: AtThreshold | None
     left_out: str | None
     """Why there are no n-grams beside the pack, where there are none."""
@@ -78,6 +83,11 @@ def evaluate_pack(
             key: _by_value(values, by_event, important, events.weights, groups)
             for key, values in events.slices.items()
         },
+        curves={
+            name: precision_recall(column, important, events.weights)
+            for name, column in found.items()
+        },
+        reliability=reliability(by_event, important, events.weights),
         at=None if threshold is None else _at(threshold, by_event, important, events.weights),
         left_out=left_out,
     )

@@ -9,10 +9,12 @@ import click
 from stream_filter.app.figures import RECALLS, Figures
 from stream_filter.app.labelled_events import LabelledEvents, read_labelled
 from stream_filter.app.pack_evaluation import PACK, Evaluation, evaluate_pack
+from stream_filter.cli.evaluation_page import evaluation_page
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, printable, runs
 from stream_filter.cli.quantities import OpenShare
 from stream_filter.cli.topic_rules import topic_rules
+from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import TopicPolicy
 from stream_filter.core.ranking import forwarded_share
 from stream_filter.models.pack import load_pack
@@ -31,6 +33,13 @@ _HEADER = ("auc", "95 % interval", *(f"fwd @ {recall:g}" for recall in RECALLS),
 @click.option("--min-recall", type=OpenShare(), help="Exit 1 below this.")
 @click.option("--max-forwarded", type=OpenShare(), help="Exit 1 if more is forwarded.")
 @click.option(
+    "--html",
+    "html_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a page with plots too: one file that needs nothing else.",
+)
+@click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
     default=5.0,
@@ -48,6 +57,7 @@ async def evaluate(
     slices: tuple[str, ...],
     min_recall: float | None,
     max_forwarded: float | None,
+    html_path: Path | None,
     minutes: float,
     seed: int,
     as_json: bool,
@@ -76,6 +86,11 @@ async def evaluate(
             scores.astype(float)[events.codes], events.important == 1, events.weights, min_recall
         )
     failures = _failures(found, at_recall, min_recall, max_forwarded)
+    if html_path is not None:
+        page = evaluation_page(
+            found, pack=pack.manifest.name, model_id=pack.model_id, data_sha256=events.sha256
+        )
+        _write(html_path, page)
     if as_json:
         print_json(
             {
@@ -91,6 +106,13 @@ async def evaluate(
             click.echo(f"FAILED {failure}")
     if failures:
         raise SystemExit(EXIT_FAILED)
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}: check the path") from error
 
 
 def _threshold(rules: TopicPolicy | None, drop_below: float | None) -> float | None:

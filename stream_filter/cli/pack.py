@@ -247,7 +247,7 @@ def _thresholds(
     rules: TopicPolicy | None, drop_below: float | None, keep_above: float | None
 ) -> Thresholds:
     own = rules.thresholds if rules is not None and not rules.is_uncalibrated else None
-    low = drop_below if drop_below is not None else own and own.drop_below
+    low = own.drop_below if drop_below is None and own is not None else drop_below
     if low is None:
         raise ConfigError("no thresholds: give --drop-below, or a policy that has them")
     high = keep_above if keep_above is not None else max(own.keep_above if own else low, low)

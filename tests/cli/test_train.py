@@ -197,3 +197,22 @@ def test_scores_do_not_depend_on_the_order_of_the_file(
         for folder in (trained, tmp_path / "reversed")
     )
     assert np.corrcoef(one, other)[0, 1] > 0.99
+
+
+def test_page_needs_nothing_else(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+    """The HTML page parses, loads nothing, runs nothing, and escapes what events hold."""
+    rng = random.Random(3)
+    rows = [line(rng) | {"site": "<script>alert(1)</script>"} for _ in range(200)]
+    path, page = write(tmp_path / "e.jsonl", rows), tmp_path / "report.html"
+    result = invoke("evaluate", trained, path, "--slice", "site", "--html", page)
+    assert result.exit_code == 0
+    text = page.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "http" not in text
+    assert text.count("<polyline") == 4
+    model_id = load_pack(trained).model_id
+    assert model_id in text
+    missing = invoke("evaluate", trained, path, "--html", tmp_path / "no" / "report.html")
+    assert missing.exit_code == 2
+    assert "cannot be written" in missing.stderr
