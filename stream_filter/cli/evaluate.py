@@ -71,6 +71,10 @@ async def evaluate(
     As a check in CI (exit code 1 if it fails):
     with --drop-below, or a policy's threshold: recall and forwarded share there;
     else --max-forwarded at the recall of --min-recall, which both must be given then.
+
+    \b
+    stream-filter evaluate models/own held-out.jsonl --slice service --html report.html
+    stream-filter evaluate models/own held-out.jsonl --min-recall 0.99 --max-forwarded 0.3
     """
     rules = topic_rules(policy_path, topic)
     threshold = _threshold(rules, drop_below)

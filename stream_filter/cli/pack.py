@@ -38,7 +38,11 @@ def pack() -> None:
 @json_option
 @runs
 async def inspect(pack_path: Path, as_json: bool) -> None:
-    """What the manifest says: stages, training, quality, speed, licences."""
+    """What the manifest says: stages, training, quality, speed, licences.
+
+    \b
+    stream-filter pack inspect models/triage-starter
+    """
     found = load_pack(pack_path)
     manifest = found.manifest
     if as_json:
@@ -88,6 +92,9 @@ async def verify(pack_path: Path, as_json: bool) -> None:
     """Check every byte against the manifest, load all stages and score with them.
 
     Nothing in a pack is ever executed or unpickled. Exit code 2 and one line if it is unsound.
+
+    \b
+    stream-filter pack verify models/triage-starter
     """
     found = load_pack(pack_path)
     StagedScorer(found, threads=1).score(("", "probe of all stages"))
@@ -108,7 +115,11 @@ async def verify(pack_path: Path, as_json: bool) -> None:
 @json_option
 @runs
 async def bench(pack_path: Path, threads: int, as_json: bool) -> None:
-    """Measure texts a second, by stage, at 16 and 32 tokens, tokenizer included."""
+    """Measure texts a second, by stage, at 16 and 32 tokens, tokenizer included.
+
+    \b
+    stream-filter pack bench models/triage-starter
+    """
     found = load_pack(pack_path)
     scorer = StagedScorer(found, threads=threads)
     speed = measure_speed(
@@ -152,6 +163,10 @@ async def diff(
 
     EVENTS: JSON lines with `event` (with --policy and --topic) or `text`; labels are not needed,
     and where they are there, lost important events are counted.
+
+    \b
+    stream-filter pack diff models/old models/new events.jsonl --policy policy.yaml --topic a.logs
+    stream-filter pack diff models/old models/new events.jsonl --drop-below 0.2 --slice service
     """
     rules = topic_rules(policy_path, topic)
     thresholds = _thresholds(rules, drop_below, keep_above)
