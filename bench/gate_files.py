@@ -21,8 +21,8 @@ from stream_filter.core.policy import Format, Mode, Thresholds, TopicPolicy
 from stream_filter.core.template import parse_template
 from stream_filter.formats.text_reader import text_reader
 from stream_filter.gate.ports import Texts
-from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
+from stream_filter.models.staged_scorer import StagedScorer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def thresholds_for(share: float, stream: Stream, count: int, pack: Path) -> Thre
     Half of that share is kept, the other half is in the band between, where the gate abstains.
     """
     texts = canonical_texts(stream, count)
-    scores = OnnxScorer(load_pack(pack), threads=2).score(texts.distinct)
+    scores = StagedScorer(load_pack(pack), threads=2).score(texts.distinct)
     drawn = np.sort(scores[texts.codes[texts.codes >= 0]])
     drop_below, keep_above = (
         float(np.nextafter(drawn[int(len(drawn) * (1 - part)) - 1], np.float32(1)))

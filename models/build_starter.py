@@ -155,15 +155,20 @@ def _measured(
 
 def _manifest(folder: Path, data: list[Sample], temperature: float) -> Manifest:
     return Manifest(
-        schema_version=1,
+        schema_version=2,
         name=NAME,
         description="P(important) of a log line: a start, until a stream has a pack of its own.",
         files=_digests(folder),
-        graph=schema.Graph(quantization=QUANTIZATION),
-        max_tokens=MAX_TOKENS,
+        stages=(
+            schema.SlmStage(
+                kind="slm",
+                quantization=QUANTIZATION,
+                max_tokens=MAX_TOKENS,
+                calibration=schema.Affine(method="temperature", slope=1 / temperature),
+            ),
+        ),
         mask_set=MASK_SET_VERSION,
         labels=("unimportant", "important"),
-        calibration=schema.Calibration(method="temperature", temperature=temperature),
         training=schema.Training(
             base=f"sentence-transformers/all-MiniLM-L6-v2, first {LAYERS} of 6 layers",
             data="canonical texts of the demo's log templates and of generic log lines, written "

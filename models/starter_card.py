@@ -5,7 +5,8 @@ from stream_filter.models.manifest import Manifest
 
 def card(manifest: Manifest) -> str:
     """README.md of the pack, in Markdown."""
-    training = manifest.training
+    training, slm = manifest.training, manifest.slm
+    assert slm is not None, "the starter is an SLM"
     quality = "\n".join(f"| {q.metric} | {q.value:g} | {q.split} |" for q in manifest.quality)
     speed = "\n".join(
         f"| {s.tokens} | {s.texts_per_s:,.0f} | {s.batch_size} | {s.threads} | {s.machine} |"
@@ -16,7 +17,7 @@ def card(manifest: Manifest) -> str:
 
 {manifest.description}
 
-Reads canonical text (mask set `{manifest.mask_set}`), at most {manifest.max_tokens} tokens, and
+Reads canonical text (mask set `{manifest.mask_set}`), at most {slm.max_tokens} tokens, and
 answers with one number in [0, 1]: the probability that a person on call would want to read the
 line. 0 is *{manifest.labels[0]}*, 1 is *{manifest.labels[1]}*.
 
@@ -64,9 +65,9 @@ Tokenizer included, all tokens real.
 - Data: {training.data}. {training.texts:,} texts ({training.important_texts:,} important) of
   {training.templates} templates, SHA-256 `{training.data_sha256}`, seed {training.seed}.
   No log of any real system was used.
-- Calibration: temperature {manifest.calibration.temperature:g}, fitted on held-out and
+- Calibration: temperature {1 / slm.calibration.slope:g}, fitted on held-out and
   known templates, half each; part of the graph.
-- Quantization: {manifest.graph.quantization}. Ranges do not depend on the batch, so the score of
+- Quantization: {slm.quantization}. Ranges do not depend on the batch, so the score of
   a text does not depend on the texts beside it.
 - Libraries: {libraries}.
 

@@ -16,8 +16,8 @@ from bench.peers.arguments import peer_arguments
 from bench.peers.faust_app import make_app, run_app
 from stream_filter.core.canonical import canonicalize
 from stream_filter.core.template import extract, parse_template
-from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
+from stream_filter.models.staged_scorer import StagedScorer
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     given = peer_arguments(__doc__)
     template = parse_template(os.environ["BENCH_TEMPLATE"])
     keep_above = float(os.environ["BENCH_KEEP_ABOVE"])
-    scorer = OnnxScorer(load_pack(Path(os.environ["BENCH_PACK"])), threads=os.cpu_count() or 1)
+    scorer = StagedScorer(load_pack(Path(os.environ["BENCH_PACK"])), threads=os.cpu_count() or 1)
     app = make_app(given)
     source = app.topic(given.source, value_type=bytes, value_serializer="raw")
     target = app.topic(given.target, value_type=bytes, value_serializer="raw")

@@ -19,7 +19,6 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from stream_filter.models.manifest import GRAPH_NAME, TOKENIZER_NAME
 from stream_filter.models.pack import ModelPack, load_pack
 
 _CHUNK_TEXTS = 2_500
@@ -32,14 +31,16 @@ class BareRuntime:
     """One pack as plain onnxruntime and tokenizers: default options, a thread for each core."""
 
     def __init__(self, pack: ModelPack) -> None:
+        stage = pack.manifest.slm
+        assert stage is not None, "the peer runs an SLM"
         options = ort.SessionOptions()
         options.intra_op_num_threads = os.cpu_count() or 1
         self._session = ort.InferenceSession(
-            pack.read(GRAPH_NAME), options, providers=["CPUExecutionProvider"]
+            pack.read(stage.graph), options, providers=["CPUExecutionProvider"]
         )
-        self._graph = pack.manifest.graph
-        self._tokenizer = Tokenizer.from_buffer(pack.read(TOKENIZER_NAME))
-        self._tokenizer.enable_truncation(pack.manifest.max_tokens)
+        self._graph = stage
+        self._tokenizer = Tokenizer.from_buffer(pack.read(stage.tokenizer))
+        self._tokenizer.enable_truncation(stage.max_tokens)
         self._tokenizer.no_padding()
 
     def feeds(self, texts: Sequence[str]) -> list[Feed]:

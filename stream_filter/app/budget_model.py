@@ -92,9 +92,11 @@ class OverloadModel(_Closed):
 
     @field_validator("then", mode="before")
     @classmethod
-    def _there_is_no_scout(cls, value: Any) -> Any:
+    def _no_scout_decides_alone(cls, value: Any) -> Any:
         if value == "scout_only":
-            raise ValueError("packs of this version have no scout: write wait or forward")
+            raise ValueError(
+                "the gate does not decide by the scout alone yet: write wait or forward"
+            )
         return value
 
 

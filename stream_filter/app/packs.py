@@ -4,16 +4,16 @@ from pathlib import Path
 
 from stream_filter.core.errors import ConfigError, PackError
 from stream_filter.core.policy import Policy
-from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
+from stream_filter.models.staged_scorer import StagedScorer
 from stream_filter.models.standby_scorer import require_pack_id
 
 
 def open_packs(
     policy: Policy, model_dir: Path, *, threads: int
-) -> tuple[dict[str, OnnxScorer], list[str]]:
+) -> tuple[dict[str, StagedScorer], list[str]]:
     """The packs that can be used, by name, and what is wrong with the others."""
-    scorers: dict[str, OnnxScorer] = {}
+    scorers: dict[str, StagedScorer] = {}
     problems: list[str] = []
     for name, expected_id in policy.packs:
         if name in scorers:
@@ -21,13 +21,13 @@ def open_packs(
         try:
             pack = load_pack(Path(model_dir, name))
             require_pack_id(name, pack.model_id, expected_id)
-            scorers[name] = OnnxScorer(pack, threads=threads)
+            scorers[name] = StagedScorer(pack, threads=threads)
         except PackError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     return scorers, problems
 
 
-def require_packs(policy: Policy, model_dir: Path, *, threads: int) -> dict[str, OnnxScorer]:
+def require_packs(policy: Policy, model_dir: Path, *, threads: int) -> dict[str, StagedScorer]:
     """All packs, by name. Raises ConfigError."""
     scorers, problems = open_packs(policy, model_dir, threads=threads)
     if problems:

@@ -1,21 +1,15 @@
 """Real events for a trial: the lines of a file, or the last records of a topic."""
 
-import gzip
-import sys
-import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import TypeVar
 
+from stream_filter.app.line_file import numbered_lines
 from stream_filter.app.rehearsal import RehearsedRecord
 from stream_filter.core.errors import ConfigError
 from stream_filter.gate.batch import RecordBatch
 from stream_filter.gate.ports import Record
 from stream_filter.kafka.reader import TopicReader
-
-_MAX_LINE_BYTES = 64 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -26,40 +20,15 @@ def file_batches(path: Path, topic: str, *, batch_records: int) -> Iterator[Reco
 
     Raises ConfigError: not readable, damaged gzip, a line over 64 MiB.
     """
-    name = "stdin" if str(path) == "-" else str(path)
     records: list[RehearsedRecord] = []
-    try:
-        with ExitStack() as stack:
-            for offset, line in enumerate(_lines(_opened(path, stack), name)):
-                if line.strip():
-                    records.append(RehearsedRecord(offset=offset, value=line))
-                if len(records) == batch_records:
-                    yield _batch(topic, 0, records)
-                    records = []
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ConfigError(f"{name}: damaged gzip: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"{name}: cannot be read: {error.strerror}: check the path") from error
+    for number, line in numbered_lines(path):
+        if line.strip():
+            records.append(RehearsedRecord(offset=number - 1, value=line))
+        if len(records) == batch_records:
+            yield _batch(topic, 0, records)
+            records = []
     if records:
         yield _batch(topic, 0, records)
-
-
-def _opened(path: Path, stack: ExitStack) -> BinaryIO:
-    # Both are buffered readers, which can be peeked at.
-    raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))
-    head = raw.peek(2)[:2] if hasattr(raw, "peek") else b""
-    if head != _GZIP_MAGIC:
-        return cast(BinaryIO, raw)
-    return cast(BinaryIO, stack.enter_context(gzip.open(raw)))
-
-
-def _lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
-    number = 0
-    while line := stream.readline(_MAX_LINE_BYTES + 1):
-        number += 1
-        if len(line) > _MAX_LINE_BYTES:
-            raise ConfigError(f"{name}:{number}: a line of more than {_MAX_LINE_BYTES} bytes")
-        yield line.rstrip(b"\r\n")
 
 
 async def topic_batches(

@@ -11,13 +11,16 @@ from stream_filter.cli.certificate import certificate
 from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.drain import drain_deferred
+from stream_filter.cli.evaluate import evaluate
 from stream_filter.cli.ledger import ledger
+from stream_filter.cli.pack import pack
 from stream_filter.cli.plan import plan
 from stream_filter.cli.policy import policy
 from stream_filter.cli.run import run
 from stream_filter.cli.simulate import simulate
 from stream_filter.cli.tap import tap
 from stream_filter.cli.topics import topics
+from stream_filter.cli.train import train
 from stream_filter.cli.trial import try_policy
 from stream_filter.kafka.fetched_records import install_record_reading
 
@@ -44,6 +47,9 @@ def main() -> None:
     Compare a challenger: stream-filter ledger diff --topic TOPIC
     Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
     Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95
+    Train a model pack:   stream-filter train labelled.jsonl --out models/NAME
+    Evaluate it:          stream-filter evaluate models/NAME held-out.jsonl
+    Compare model packs:  stream-filter pack diff A B events.jsonl --drop-below 0.2
     See what is claimed:  stream-filter certificate
     Try the statistics:   stream-filter simulate
 
@@ -60,7 +66,10 @@ COMMANDS = (
     run_case_file,
     try_policy,
     plan,
+    train,
+    evaluate,
     calibrate,
+    pack,
     certificate,
     simulate,
     topics,

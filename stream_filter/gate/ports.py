@@ -102,6 +102,11 @@ class Scorer(Protocol):
         """Scores in [0, 1], shape (n,). Raises ScorerError where the model gives none."""
         ...
 
+    def score_by_scout(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `score`, by the model's cheap first stage alone: another number for the same text.
+        Raises ScorerError where the model has no such stage."""
+        ...
+
 
 class LedgerCodec(Protocol):
     """Writes a block as bytes that anyone can read by the published schema."""

@@ -9,6 +9,8 @@ MANIFEST_NAME = "manifest.json"
 GRAPH_NAME = "model.onnx"
 TOKENIZER_NAME = "tokenizer.json"
 CARD_NAME = "README.md"
+SCOUT_NAME = "scout.npy"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -18,20 +20,74 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
-class Graph(_Part):
-    """The ONNX graph's face: int64 inputs of shape (texts, tokens), one float output (texts,)."""
+class Affine(_Part):
+    """How a stage's raw logits become probabilities: sigmoid(slope · logit + intercept)."""
 
+    method: Literal["temperature", "platt", "none"] = Field(
+        description="How slope and intercept were found; `temperature` has no intercept."
+    )
+    slope: float = Field(default=1.0, gt=0.0)
+    intercept: float = 0.0
+
+
+class ScoutStage(_Part):
+    """Hashed character n-grams and a linear model, run with numpy."""
+
+    kind: Literal["scout"]
+    weights: str = Field(
+        default=SCOUT_NAME,
+        description="The file: one float32 array (2, 2^bits) in numpy's .npy format, weights and "
+        "rarities of the buckets.",
+    )
+    shortest: int = Field(ge=1, le=8, description="Bytes of the shortest n-grams.")
+    longest: int = Field(ge=1, le=8, description="Bytes of the longest n-grams.")
+    bits: int = Field(ge=8, le=22, description="2^bits buckets.")
+    calibration: Affine
+
+    @model_validator(mode="after")
+    def _has_lengths(self) -> Self:
+        if self.shortest > self.longest:
+            raise ValueError("shortest is greater than longest")
+        return self
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.weights,)
+
+
+class SlmStage(_Part):
+    """An ONNX graph: int64 inputs of shape (texts, tokens), one float output (texts,).
+
+    The graph applies the calibration itself.
+    """
+
+    kind: Literal["slm"]
+    graph: str = GRAPH_NAME
+    tokenizer: str = TOKENIZER_NAME
     input_ids: str = "input_ids"
     attention_mask: str = "attention_mask"
     output: str = "score"
     quantization: str = Field(min_length=1, description="How the weights are stored and run.")
+    max_tokens: int = Field(ge=4, le=512)
+    calibration: Affine
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.graph, self.tokenizer)
 
 
-class Calibration(_Part):
-    """How raw logits became probabilities; the graph already applies it."""
+Stage = Annotated[ScoutStage | SlmStage, Field(discriminator="kind")]
 
-    method: Literal["temperature", "none"]
-    temperature: float = Field(default=1.0, gt=0.0)
+
+class Band(_Part):
+    """Which texts the SLM reads: those whose scout score is in [low, high)."""
+
+    low: Fraction
+    high: float = Field(ge=0.0, le=1.01, description="Above 1: all from `low` on.")
+    read_share: Fraction = Field(description="Of the held-out texts, how many lie in the band.")
+    auc_loss: float = Field(
+        description="AUC on held-out texts of `the SLM reads all`, less that of both stages."
+    )
 
 
 class Training(_Part):
@@ -53,11 +109,14 @@ class Quality(_Part):
     metric: str
     value: float
     split: str
+    low: float | None = Field(default=None, description="95 % interval, where one was computed.")
+    high: float | None = None
 
 
 class Speed(_Part):
     """Texts a second at one length, with the machine that it was measured on."""
 
+    stage: Literal["scout", "slm"] = "slm"
     tokens: int = Field(gt=0)
     batch_size: int = Field(gt=0)
     threads: int = Field(gt=0)
@@ -75,15 +134,16 @@ class License(_Part):
 class Manifest(_Part):
     """A model pack's manifest. Unknown keys are refused."""
 
-    schema_version: Literal[1]
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    schema_version: Literal[2]
+    name: str = Field(pattern=NAME_PATTERN)
     description: str
     files: dict[str, Sha256] = Field(description="SHA-256 of every other file of the pack.")
-    graph: Graph
-    max_tokens: int = Field(ge=4, le=512)
+    stages: tuple[Stage, ...] = Field(
+        min_length=1, max_length=2, description="A scout, an SLM, or both in this order."
+    )
+    band: Band | None = Field(default=None, description="Of a pack with two stages.")
     mask_set: str
     labels: tuple[str, str] = Field(description="Names of score 0 and of score 1.")
-    calibration: Calibration
     training: Training
     quality: tuple[Quality, ...]
     speed: tuple[Speed, ...]
@@ -101,8 +161,24 @@ class Manifest(_Part):
         return files
 
     @model_validator(mode="after")
-    def _has_the_needed_files(self) -> Self:
-        missing = [n for n in (GRAPH_NAME, TOKENIZER_NAME, CARD_NAME) if n not in self.files]
+    def _is_whole(self) -> Self:
+        kinds = tuple(stage.kind for stage in self.stages)
+        if len(kinds) == 2 and kinds != ("scout", "slm"):
+            raise ValueError(f"stages are {' and '.join(kinds)}, not scout and slm")
+        if (self.band is not None) != (len(kinds) == 2):
+            raise ValueError("a band belongs to a pack with two stages, and only to such a one")
+        if self.band is not None and self.band.low > self.band.high:
+            raise ValueError("band: low is greater than high")
+        needed = [CARD_NAME, *(name for stage in self.stages for name in stage.needs)]
+        missing = [name for name in needed if name not in self.files]
         if missing:
             raise ValueError(f"files lacks {', '.join(missing)}")
         return self
+
+    @property
+    def scout(self) -> ScoutStage | None:
+        return next((stage for stage in self.stages if isinstance(stage, ScoutStage)), None)
+
+    @property
+    def slm(self) -> SlmStage | None:
+        return next((stage for stage in self.stages if isinstance(stage, SlmStage)), None)

@@ -1,4 +1,4 @@
-"""Scores canonical texts with a model pack on onnxruntime: the one door to that vendor."""
+"""Scores canonical texts with a pack's SLM on onnxruntime: the one door to that vendor."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from tokenizers import Tokenizer
 
 from stream_filter.core.canonical import TEXT_LIMIT_CHARS
 from stream_filter.core.errors import PackError, ScorerError
-from stream_filter.models.manifest import GRAPH_NAME, TOKENIZER_NAME
+from stream_filter.models.manifest import SlmStage
 from stream_filter.models.pack import ModelPack
 
 _ORT_LOG_FATAL = 4
 
 
 class OnnxScorer:
-    """One pack in memory, ready to score. Any thread may call `score`, several at once.
+    """A pack's SLM in memory, ready to score. Any thread may call `score`, several at once.
 
     A score depends on its text alone, not on the texts beside it (up to float
     noise below 1e-5), so a cache of scores by text is exact.
@@ -30,16 +30,24 @@ class OnnxScorer:
         if threads < 1 or batch_size < 1:
             raise ValueError("threads and batch_size must be at least 1")
         self.model_id = pack.model_id
-        self._graph = pack.manifest.graph
+        stage = pack.manifest.slm
+        if stage is None:
+            raise PackError(
+                pack=pack.manifest.name,
+                file="manifest.json",
+                problem="has no slm among its stages",
+                way_out="name a pack that has one",
+            )
+        self._stage = stage
         self._batch_size = batch_size
-        self._tokenizer = _load_tokenizer(pack)
-        self._session = _load_session(pack, threads)
+        self._tokenizer = _load_tokenizer(pack, stage)
+        self._session = _load_session(pack, stage, threads)
         try:
             probe = self.score(("", "probe of the graph"))
         except ScorerError as error:
-            raise _graph_error(pack, f"cannot be run ({error})") from error
+            raise _graph_error(pack, stage, f"cannot be run ({error})") from error
         if not np.isfinite(probe).all():
-            raise _graph_error(pack, "gives scores that are not numbers")
+            raise _graph_error(pack, stage, "gives scores that are not numbers")
 
     def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Scores of shape (n,), float32 in [0, 1], in the order of `texts`.
@@ -72,9 +80,9 @@ class OnnxScorer:
         return [encoding.ids for encoding in encodings]
 
     def _run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        feed = {self._graph.input_ids: ids, self._graph.attention_mask: mask}
+        feed = {self._stage.input_ids: ids, self._stage.attention_mask: mask}
         try:
-            (scores,) = self._session.run([self._graph.output], feed)
+            (scores,) = self._session.run([self._stage.output], feed)
         except Exception as error:  # the runtime's errors share no public base class
             raise ScorerError(_one_line(error)) from error
         if scores.shape != (len(ids),):
@@ -83,24 +91,24 @@ class OnnxScorer:
         return clipped
 
 
-def _load_tokenizer(pack: ModelPack) -> Tokenizer:
+def _load_tokenizer(pack: ModelPack, stage: SlmStage) -> Tokenizer:
     try:
-        tokenizer = Tokenizer.from_buffer(pack.read(TOKENIZER_NAME))
-        tokenizer.enable_truncation(pack.manifest.max_tokens)
+        tokenizer = Tokenizer.from_buffer(pack.read(stage.tokenizer))
+        tokenizer.enable_truncation(stage.max_tokens)
         tokenizer.no_padding()
     except PackError:
         raise
     except Exception as error:  # the library raises bare Exception
         raise PackError(
             pack=pack.manifest.name,
-            file=TOKENIZER_NAME,
+            file=stage.tokenizer,
             problem=f"is not a tokenizer ({_one_line(error)})",
             way_out="build the pack again",
         ) from error
     return tokenizer
 
 
-def _load_session(pack: ModelPack, threads: int) -> ort.InferenceSession:
+def _load_session(pack: ModelPack, stage: SlmStage, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -109,22 +117,22 @@ def _load_session(pack: ModelPack, threads: int) -> ort.InferenceSession:
     options.enable_cpu_mem_arena = False  # an arena keeps the largest batch's memory for ever
     options.log_severity_level = _ORT_LOG_FATAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    graph = pack.read(GRAPH_NAME)
+    graph = pack.read(stage.graph)
     try:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's errors share no public base class
-        raise _graph_error(pack, f"does not load ({_one_line(error)})") from error
-    declared = {pack.manifest.graph.input_ids, pack.manifest.graph.attention_mask}
+        raise _graph_error(pack, stage, f"does not load ({_one_line(error)})") from error
+    declared = {stage.input_ids, stage.attention_mask}
     if {node.name for node in session.get_inputs()} != declared:
-        raise _graph_error(pack, f"its inputs are not {', '.join(sorted(declared))}")
-    if pack.manifest.graph.output not in {node.name for node in session.get_outputs()}:
-        raise _graph_error(pack, f"it has no output {pack.manifest.graph.output!r}")
+        raise _graph_error(pack, stage, f"its inputs are not {', '.join(sorted(declared))}")
+    if stage.output not in {node.name for node in session.get_outputs()}:
+        raise _graph_error(pack, stage, f"it has no output {stage.output!r}")
     return session
 
 
-def _graph_error(pack: ModelPack, problem: str) -> PackError:
+def _graph_error(pack: ModelPack, stage: SlmStage, problem: str) -> PackError:
     return PackError(
-        pack=pack.manifest.name, file=GRAPH_NAME, problem=problem, way_out="build the pack again"
+        pack=pack.manifest.name, file=stage.graph, problem=problem, way_out="build the pack again"
     )
 
 

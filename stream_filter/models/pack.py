@@ -58,7 +58,7 @@ def load_pack(folder: Path) -> ModelPack:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        raise _error(folder, MANIFEST_NAME, _first_problem(error), _REBUILD) from error
+        raise _error(folder, MANIFEST_NAME, first_problem(error), _REBUILD) from error
     if manifest.mask_set != MASK_SET_VERSION:
         raise _error(
             folder,
@@ -106,7 +106,8 @@ def _read(folder: Path, name: str) -> bytes:
         raise _error(folder, name, problem, _REBUILD) from error
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """Where and what, in one line."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "manifest"
     message = " ".join(str(first["msg"]).split())

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.errors import PackError, ScorerError
-from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
+from stream_filter.models.staged_scorer import StagedScorer
 
 
 class PackWatcher(Protocol):
@@ -52,7 +52,7 @@ class StandbyScorer:
         self._clock_s = clock_s
         self._retry_s = retry_s
         self._lock = threading.Lock()
-        self._scorer: OnnxScorer | None = None
+        self._scorer: StagedScorer | None = None
         self._problem = "not loaded yet"
         self._try_at_s = clock_s()
         self._is_intact: Callable[[], bool] = lambda: False
@@ -76,7 +76,11 @@ class StandbyScorer:
                 self._fail(str(error))
             raise
 
-    def load(self) -> OnnxScorer:
+    def score_by_scout(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        # A pack without a scout says so by ScorerError, and is no worse for it.
+        return (self._scorer or self.load()).score_by_scout(texts)
+
+    def load(self) -> StagedScorer:
         """The scorer in force; loads the pack if it is time to. Raises ScorerError."""
         with self._lock:
             if self._scorer is not None:
@@ -91,10 +95,10 @@ class StandbyScorer:
             self._watcher.pack_loaded(self._folder.name, self._scorer.model_id)
             return self._scorer
 
-    def _open(self) -> OnnxScorer:
+    def _open(self) -> StagedScorer:
         pack = load_pack(self._folder)
         require_pack_id(pack.folder.name, pack.model_id, self._expected_id)
-        scorer = OnnxScorer(pack, self._threads)
+        scorer = StagedScorer(pack, self._threads)
         self._is_intact, self._was_intact = pack.is_intact, True
         return scorer
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_filter.app import trial_events
+from stream_filter.app import line_file
 from stream_filter.app.trial_events import file_batches, last_offsets
 from stream_filter.core.errors import ConfigError
 from stream_filter.gate.batch import RecordBatch
@@ -72,7 +72,7 @@ def test_hostile_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
 ) -> None:
     """A damaged file is one line with its name and what is wrong."""
-    monkeypatch.setattr(trial_events, "_MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(line_file, "_MAX_LINE_BYTES", 100)
     path = tmp_path / "events"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as refused:

@@ -38,7 +38,7 @@ BROKEN = [
         "raw:",
         "overload: {max_lag: 30s, then: scout_only}\n    raw:",
         6,
-        "packs of this version have no",
+        "the gate does not decide by",
     ),
     ("topics:", "budgets: {elsewhere: {per_minute: 3}}\ntopics:", 2, "no topic forwards there"),
     ("triage-starter", "a/b", 3, "is not a pack's folder name"),

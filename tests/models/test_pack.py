@@ -107,7 +107,7 @@ def test_path_that_leaves_the_pack(folder: Path, path: str) -> None:
     assert "manifest.json" in refusal(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", "\udcff", '{"schema_version": 2}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", "\udcff", '{"schema_version": 1}'])
 def test_unreadable_manifest(folder: Path, text: str) -> None:
     """Whatever is not a manifest is refused."""
     (folder / "manifest.json").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -122,7 +122,7 @@ def test_unknown_manifest_key(folder: Path) -> None:
 
 def test_unknown_schema_version(folder: Path) -> None:
     """A manifest of another schema version is refused."""
-    rewrite(folder, lambda document: document.update(schema_version=2))
+    rewrite(folder, lambda document: document.update(schema_version=1))
     assert "schema_version" in refusal(folder)
 
 
@@ -162,7 +162,7 @@ def test_garbage_that_is_vouched_for(folder: Path, name: str, data: bytes) -> No
 @pytest.mark.parametrize("key", ["input_ids", "attention_mask", "output"])
 def test_graph_without_the_promised_names(folder: Path, key: str) -> None:
     """A graph that lacks an input or the output of the manifest is refused."""
-    rewrite(folder, lambda document: document["graph"].update({key: "elsewhere"}))
+    rewrite(folder, lambda document: document["stages"][0].update({key: "elsewhere"}))
     with pytest.raises(PackError, match="elsewhere"):
         OnnxScorer(load_pack(folder), threads=1)
 

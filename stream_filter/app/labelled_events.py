@@ -1,0 +1,246 @@
+"""Events with labels, read for packs: to compare, evaluate and train them."""
+
+import hashlib
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from stream_filter.app.line_file import numbered_lines
+from stream_filter.core.errors import ConfigError
+from stream_filter.core.policy import Format, TopicPolicy
+from stream_filter.formats.text_reader import (
+    canonical_texts,
+    field_text,
+    text_reader,
+    with_equal_digits,
+)
+
+_LINES = 5_000
+NO_LABEL = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledEvents:
+    """Columns of n events that have a text; their distinct canonical texts stand once."""
+
+    texts: list[str]
+    codes: NDArray[np.int32]
+    """Shape (n,): index into `texts`."""
+    important: NDArray[np.int8]
+    """Shape (n,): 1, 0, or `NO_LABEL`."""
+    weights: NDArray[np.float64]
+    """Shape (n,): how many events of the stream each stands for; 1 where the line says nothing."""
+    groups: NDArray[np.int64]
+    """Shape (n,): what must not be split: the line's group, else its canonical text."""
+    times_s: NDArray[np.float64]
+    """Shape (n,): Unix seconds, NaN where the line has none."""
+    slices: dict[str, list[str]]
+    """Of each key asked for: n values, "" where an event has none."""
+    without_text: int
+    """Events left out: nothing in them to read, or not as the policy reads them."""
+    contradicted: int
+    """Distinct texts that have both labels. They stay: a text that is important at times is."""
+    sha256: str
+    """Of what was read."""
+
+
+def read_labelled(
+    path: Path,
+    *,
+    rules: TopicPolicy | None,
+    slices: Sequence[str] = (),
+    needs_labels: bool = True,
+) -> LabelledEvents:
+    """Read JSON lines: `event` (what a record's value would be; needs the `rules` that say what to
+    read of it) or `text` (as it is, before masking); `important` true or false. Optional: `weight`
+    or `probability` (weight = 1/probability), `group`, `time` (ISO 8601 or Unix milliseconds).
+    `slices`: keys of the line or, dotted, of its event. Reads as a stream: memory grows with the
+    distinct texts, and by some 50 bytes an event.
+
+    Raises ConfigError with the line.
+    """
+    found = _Columns(slices=list(slices))
+    read = _Texts(rules)
+    digest = hashlib.sha256()
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for number, line in numbered_lines(path):
+        digest.update(line + b"\n")
+        if line.strip():
+            rows.append((f"{path}:{number}", _row(line, f"{path}:{number}")))
+        if len(rows) == _LINES:
+            found.add(rows, read(rows), needs_labels=needs_labels)
+            rows = []
+    found.add(rows, read(rows), needs_labels=needs_labels)
+    if not found.codes:
+        raise ConfigError(f"{path}: holds no event with a text to read")
+    return found.finished(list(read.texts), digest.hexdigest())
+
+
+@dataclass(slots=True)
+class _Columns:
+    """What has been read so far."""
+
+    slices: list[str]
+    codes: "array[int]" = field(default_factory=lambda: array("i"))
+    important: "array[int]" = field(default_factory=lambda: array("b"))
+    weights: "array[float]" = field(default_factory=lambda: array("d"))
+    groups: "array[int]" = field(default_factory=lambda: array("q"))
+    times_s: "array[float]" = field(default_factory=lambda: array("d"))
+    values: dict[str, list[str]] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    without_text: int = 0
+
+    def add(
+        self,
+        rows: Sequence[tuple[str, dict[str, Any]]],
+        codes: Sequence[int],
+        *,
+        needs_labels: bool,
+    ) -> None:
+        for (place, row), code in zip(rows, codes, strict=True):
+            label = _label(row, place, needed=needs_labels)
+            weight, time_s = _weight(row, place), _time_s(row, place)
+            if code < 0:
+                self.without_text += 1
+                continue
+            self.codes.append(code)
+            self.important.append(label)
+            self.weights.append(weight)
+            self.times_s.append(time_s)
+            group = row.get("group")
+            # Texts count up from 0, names of groups down from -1.
+            self.groups.append(
+                code if group is None else ~self.names.setdefault(str(group), len(self.names))
+            )
+            for key in self.slices:
+                self.values.setdefault(key, []).append(_value(row, key))
+
+    def finished(self, texts: list[str], sha256: str) -> LabelledEvents:
+        codes = np.array(self.codes, np.int32)
+        important = np.array(self.important, np.int8)
+        both = np.intersect1d(codes[important == 1], codes[important == 0])
+        return LabelledEvents(
+            texts=texts,
+            codes=codes,
+            important=important,
+            weights=np.array(self.weights),
+            groups=np.array(self.groups, np.int64),
+            times_s=np.array(self.times_s),
+            slices=self.values,
+            without_text=self.without_text,
+            contradicted=len(both),
+            sha256=sha256,
+        )
+
+
+class _Texts:
+    """Distinct canonical texts, numbered as they come."""
+
+    def __init__(self, rules: TopicPolicy | None) -> None:
+        self.texts: dict[str, int] = {}
+        self._reader = text_reader(rules) if rules else None
+        self._is_json = rules is not None and rules.format is not Format.TEXT
+
+    def __call__(self, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[int]:
+        """The number of each row's text; -1 where it has none."""
+        events = [index for index, (_, row) in enumerate(rows) if "event" in row]
+        plain = [index for index, (_, row) in enumerate(rows) if "event" not in row]
+        codes = [-1] * len(rows)
+        for index, text in self._plain(rows, plain):
+            codes[index] = self._number(text)
+        if events:
+            if self._reader is None:
+                raise ConfigError(
+                    f"{rows[events[0]][0]}: event: what of it is read, a policy says: "
+                    "give --policy and --topic, or a line with `text`"
+                )
+            read = self._reader.read([self._bytes(rows[index][1]["event"]) for index in events])
+            numbers = [self._number(text) for text in read.distinct]
+            for index, code in zip(events, read.codes.tolist(), strict=True):
+                codes[index] = numbers[code] if code >= 0 else -1
+        return codes
+
+    def _plain(
+        self, rows: Sequence[tuple[str, dict[str, Any]]], plain: Sequence[int]
+    ) -> Iterator[tuple[int, str]]:
+        if not plain:
+            return
+        for index in plain:
+            place, row = rows[index]
+            if not isinstance(row.get("text"), str):
+                raise ConfigError(f"{place}: needs `event`, or `text` as a string")
+        keys = with_equal_digits([rows[index][1]["text"] for index in plain])
+        distinct, codes = canonical_texts(keys, dict[bytes, str]())
+        for index, code in zip(plain, codes.tolist(), strict=True):
+            if code >= 0:
+                yield index, distinct[code]
+
+    def _bytes(self, event: object) -> bytes:
+        if self._is_json:
+            return orjson.dumps(event)
+        return (event if isinstance(event, str) else field_text(event)).encode("utf-8", "replace")
+
+    def _number(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
+
+
+def _row(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{place}: not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise ConfigError(f"{place}: must be an object with event (or text) and important")
+    return row
+
+
+def _label(row: dict[str, Any], place: str, *, needed: bool) -> int:
+    label = row.get("important")
+    if label is None and not needed:
+        return NO_LABEL
+    if label not in (0, 1) or isinstance(label, float):
+        raise ConfigError(f"{place}: important: must be true or false, not {label!r}")
+    return int(label)
+
+
+def _weight(row: dict[str, Any], place: str) -> float:
+    for key, most in (("weight", math.inf), ("probability", 1.0)):
+        value = row.get(key)
+        if value is None:
+            continue
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0.0 < value <= most or math.isinf(value):
+            raise ConfigError(f"{place}: {key}: must be a number above 0, not {value!r}")
+        return float(value if key == "weight" else 1.0 / value)
+    return 1.0
+
+
+def _time_s(row: dict[str, Any], place: str) -> float:
+    value = row.get("time")
+    if value is None:
+        return math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value / 1000.0
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(
+            f"{place}: time: must be ISO 8601 or Unix milliseconds, not {value!r}"
+        ) from error
+
+
+def _value(row: dict[str, Any], key: str) -> str:
+    if key in row:
+        return "" if row[key] is None else str(row[key])
+    at: Any = row.get("event")
+    for part in key.split("."):
+        at = at.get(part) if isinstance(at, dict) else None
+    return "" if at is None else str(at)

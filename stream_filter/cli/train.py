@@ -1,0 +1,93 @@
+"""`stream-filter train`: a stream's own pack, from labelled events."""
+
+from pathlib import Path
+
+import click
+
+from stream_filter.app.labelled_events import read_labelled
+from stream_filter.app.pack_training import quality_of, train_pack
+from stream_filter.cli.options import json_option
+from stream_filter.cli.output import print_json, print_table, runs
+from stream_filter.cli.quantities import OpenShare
+from stream_filter.cli.topic_rules import topic_rules
+from stream_filter.models.pack_writing import require_new
+
+
+@click.command()
+@click.argument("events_path", metavar="EVENTS", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The new pack's folder."
+)
+@click.option("--policy", "policy_path", type=click.Path(path_type=Path), help="A policy file.")
+@click.option("--topic", help="A topic of the policy: which fields are read.")
+@click.option(
+    "--recall",
+    type=OpenShare(),
+    default=0.99,
+    help="Settings are chosen by what is forwarded at this recall.  [0.99]",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    help="No setting is begun after these.  [10]",
+)
+@click.option("--seed", type=click.IntRange(0), default=7, help="Of the split.  [7]")
+@click.option("--license", "license_name", default="proprietary", help="The pack's.  [proprietary]")
+@json_option
+@runs
+async def train(
+    events_path: Path,
+    out: Path,
+    policy_path: Path | None,
+    topic: str | None,
+    recall: float,
+    minutes: float,
+    seed: int,
+    license_name: str,
+    as_json: bool,
+) -> None:
+    """Train a model pack from the labelled EVENTS of one stream.
+
+    EVENTS: JSON lines with `event` (with --policy and --topic) or `text`, and `important`
+    (docs/packs.md). The pack has a scout: character n-grams and a linear model. It is measured on
+    events whose texts, groups and, with times, hours it was not trained on.
+
+    \b
+    stream-filter train labelled.jsonl --policy policy.yaml --topic a.logs --out models/a-logs
+    """
+    require_new(out)
+    events = read_labelled(events_path, rules=topic_rules(policy_path, topic))
+    trained = train_pack(
+        out,
+        events,
+        data=f"labelled events of {topic or 'one stream'}",
+        license_name=license_name,
+        recall=recall,
+        seed=seed,
+        seconds=minutes * 60,
+        told=lambda line: click.echo(line, err=True),
+    )
+    quality = quality_of(trained.held_out, trained.split)
+    if as_json:
+        print_json(
+            {
+                "ok": True,
+                "model_id": trained.pack.model_id,
+                "folder": str(out),
+                "events": len(events.codes),
+                "texts": len(events.texts),
+                "events_without_text": events.without_text,
+                "contradicted_texts": events.contradicted,
+                "tried_all": trained.tried_all,
+                "quality": [figure.model_dump(mode="json") for figure in quality],
+            }
+        )
+        return
+    click.echo(
+        f"{out}: model id {trained.pack.model_id}, from {len(events.codes):,} events, "
+        f"{len(events.texts):,} distinct texts ({events.contradicted:,} with both labels); "
+        f"{events.without_text:,} events had no text\n"
+    )
+    print_table(("held out", "value"), [(figure.metric, f"{figure.value:g}") for figure in quality])
+    click.echo(f"\n{trained.split}")

@@ -1,0 +1,218 @@
+"""`stream-filter train` and `evaluate`: from labelled events to a pack, and its figures."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from stream_filter.models.pack import load_pack
+from stream_filter.models.staged_scorer import StagedScorer
+
+Invoke = Callable[..., Result]
+GOOD = (
+    "request served",
+    "cache warmed",
+    "job done",
+    "user logged in",
+    "page rendered",
+    "item sold",
+)
+BAD = ("disk broken", "order lost", "payment charged twice", "node vanished", "data corrupted")
+PLACES = tuple(
+    f"{a}{b}" for a in ("north", "south", "east", "west") for b in ("gate", "hall", "wing")
+)
+
+
+def line(rng: random.Random) -> dict[str, Any]:
+    """An event: important where something broke."""
+    important = rng.random() < 0.3
+    what, where, of = rng.choice(BAD if important else GOOD), rng.choice(PLACES), rng.choice(PLACES)
+    return {"text": f"{what} in the {where} of {of}", "important": important, "site": of[-4:]}
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """JSON lines."""
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """600 labelled events."""
+    rng = random.Random(1)
+    return write(tmp_path / "labelled.jsonl", [line(rng) for _ in range(600)])
+
+
+@pytest.fixture
+def trained(invoke: Invoke, labelled: Path, tmp_path: Path) -> Path:
+    """A pack trained on them."""
+    result = invoke("train", labelled, "--out", tmp_path / "models" / "own")
+    assert result.exit_code == 0, result.stderr
+    return tmp_path / "models" / "own"
+
+
+def test_trained_pack_tells_them_apart(
+    invoke: Invoke, labelled: Path, trained: Path, tmp_path: Path
+) -> None:
+    """The pack is sound, ranks events of another seed, is calibrated, and its card and manifest
+    say what it was made from."""
+    manifest = load_pack(trained).manifest
+    assert [stage.kind for stage in manifest.stages] == ["scout"]
+    assert invoke("pack", "verify", trained).exit_code == 0
+    rng = random.Random(2)
+    other = write(tmp_path / "other.jsonl", [line(rng) for _ in range(400)])
+    found = json.loads(invoke("evaluate", trained, other, "--json").stdout)
+    pack = found["contenders"]["the pack"]
+    assert pack["auc"]["value"] > 0.99
+    assert pack["calibration_error"] < 0.1
+    quality = {figure.metric: figure for figure in manifest.quality}
+    assert quality["auc"].low is not None
+    assert quality["auc"].low <= quality["auc"].value <= (quality["auc"].high or 0)
+    for figure in manifest.quality:
+        assert f"| {figure.metric} | {figure.value:g} |" in (trained / "README.md").read_text()
+    texts = {json.loads(each)["text"] for each in labelled.read_text().splitlines()}
+    assert manifest.training.texts == len(texts)
+    assert all(speed.texts_per_s > 0 for speed in manifest.speed)
+
+
+def test_the_scores_are_those_that_were_calibrated(trained: Path) -> None:
+    """The scout on disk gives important texts high scores and others low ones: the fitted offset
+    is in the calibration."""
+    scorer = StagedScorer(load_pack(trained), threads=1)
+    scores = scorer.score([f"{bad} in the northgate of westhall" for bad in BAD])
+    assert scores.min() > 0.5
+    scores = scorer.score([f"{good} in the northgate of westhall" for good in GOOD])
+    assert scores.max() < 0.5
+
+
+def test_same_seed_same_scout(
+    invoke: Invoke, labelled: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Trained again, every byte of the scout is the same."""
+    again = tmp_path / "again"
+    assert invoke("train", labelled, "--out", again).exit_code == 0
+    assert (again / "scout.npy").read_bytes() == (trained / "scout.npy").read_bytes()
+
+
+def test_evaluate_stands_beside_what_is_cheaper(
+    invoke: Invoke, labelled: Path, trained: Path
+) -> None:
+    """Keyword rule and n-grams on the same events; slices add up."""
+    found = json.loads(invoke("evaluate", trained, labelled, "--slice", "site", "--json").stdout)
+    contenders = found["contenders"]
+    assert set(contenders) == {"the pack", "keyword rule", "n-grams, trained on these events"}
+    assert {c["events"] for c in contenders.values()} == {600}
+    assert contenders["keyword rule"]["auc"]["value"] < 0.9
+    rows = found["slices"]["site"].values()
+    assert sum(row["events"] for row in rows) == 600
+    assert sum(row["important"] for row in rows) == contenders["the pack"]["important"]
+    shown = invoke("evaluate", trained, labelled, "--slice", "site")
+    assert shown.exit_code == 0
+    assert "keyword rule" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--min-recall", "0.9", "--max-forwarded", "0.5"), 0),
+        (("--min-recall", "0.99", "--max-forwarded", "0.05"), 1),
+        (("--drop-below", "0.0", "--min-recall", "0.99"), 0),
+        (("--drop-below", "0.0", "--max-forwarded", "0.9"), 1),
+        (("--drop-below", "1.0", "--min-recall", "0.5"), 1),
+        (("--min-recall", "0.9"), 2),
+    ],
+)
+def test_evaluate_as_a_check(
+    invoke: Invoke, labelled: Path, trained: Path, options: tuple[str, ...], code: int
+) -> None:
+    """Exit 1 where a bound is broken, said in words; 2 where the bounds make no sense."""
+    result = invoke("evaluate", trained, labelled, *options)
+    assert result.exit_code == code
+    assert ("FAILED" in result.stdout) == (code == 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"text": f"a{c}", "important": True} for c in "bcdefghij"], "too few labels"),
+        ([{"text": "a", "important": True}, {"text": "b", "important": False}], "too few labels"),
+        ([{"text": "same", "important": n % 2} for n in range(100)], "too few labels"),
+        ([{"text": "", "important": 1}], "no event with a text"),
+    ],
+    ids=["one class", "two labels", "contradiction", "empty texts"],
+)
+def test_labels_that_do_not_suffice(
+    invoke: Invoke, tmp_path: Path, rows: list[dict[str, Any]], said: str
+) -> None:
+    """One clear line, exit 2, and no pack."""
+    result = invoke("train", write(tmp_path / "l.jsonl", rows), "--out", tmp_path / "own")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "own").exists()
+
+
+def test_contradictions_are_kept_and_told(invoke: Invoke, labelled: Path, tmp_path: Path) -> None:
+    """A text with both labels stays, and the card says how many there are."""
+    rows = [json.loads(each) for each in labelled.read_text().splitlines()]
+    rows.append({"text": rows[0]["text"], "important": not rows[0]["important"]})
+    path = write(tmp_path / "both.jsonl", rows)
+    result = invoke("train", path, "--out", tmp_path / "both", "--json")
+    assert json.loads(result.stdout)["contradicted_texts"] == 1
+    assert "1 texts have both labels" in (tmp_path / "both" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["Upper", "a_b", ".."])
+def test_bad_names_are_refused_before_the_work(
+    invoke: Invoke, labelled: Path, tmp_path: Path, name: str
+) -> None:
+    """A folder that cannot be a pack's name: exit 2."""
+    result = invoke("train", labelled, "--out", tmp_path / name)
+    assert result.exit_code == 2
+    assert "name another folder" in result.stderr
+
+
+def test_evaluate_needs_two_classes(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+    """Events of one class have no AUC: exit 2, in words."""
+    path = write(tmp_path / "one.jsonl", [{"text": f"t{n}", "important": True} for n in range(9)])
+    result = invoke("evaluate", trained, path)
+    assert result.exit_code == 2
+    assert "nothing to tell apart" in result.stderr
+
+
+def test_scores_do_not_depend_on_the_order_of_the_file(
+    invoke: Invoke, labelled: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Lines in another order give nearly the same scout: only the folds are dealt differently."""
+    rows = [json.loads(each) for each in labelled.read_text().splitlines()]
+    invoke("train", write(tmp_path / "r.jsonl", rows[::-1]), "--out", tmp_path / "reversed")
+    texts = sorted({row["text"] for row in rows})
+    one, other = (
+        StagedScorer(load_pack(folder), threads=1).score(texts)
+        for folder in (trained, tmp_path / "reversed")
+    )
+    assert np.corrcoef(one, other)[0, 1] > 0.99
+
+
+def test_page_needs_nothing_else(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+    """The HTML page parses, loads nothing, runs nothing, and escapes what events hold."""
+    rng = random.Random(3)
+    rows = [line(rng) | {"site": "<script>alert(1)</script>"} for _ in range(200)]
+    path, page = write(tmp_path / "e.jsonl", rows), tmp_path / "report.html"
+    result = invoke("evaluate", trained, path, "--slice", "site", "--html", page)
+    assert result.exit_code == 0
+    text = page.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "http" not in text
+    assert text.count("<polyline") == 4
+    model_id = load_pack(trained).model_id
+    assert model_id in text
+    missing = invoke("evaluate", trained, path, "--html", tmp_path / "no" / "report.html")
+    assert missing.exit_code == 2
+    assert "cannot be written" in missing.stderr

@@ -1,0 +1,162 @@
+"""A pack's stages: the scout alone, the SLM alone, and the scout with the SLM for what it is
+unsure of."""
+
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream_filter.core.errors import PackError, ScorerError
+from stream_filter.models.manifest import Affine
+from stream_filter.models.ngrams import Hashing, hashed_texts
+from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.pack import load_pack
+from stream_filter.models.pack_writing import write_pack
+from stream_filter.models.scout import Scout, load_scout
+from stream_filter.models.staged_scorer import StagedScorer
+from tests.models.conftest import BAND, SCOUT_STAGE, STARTER, MakePack
+
+TEXTS = (
+    "dead",
+    "the disk of node-0 is dead",
+    "payments INFO order ORD-0 placed",
+    "payments ERROR order ORD-0 charged twice",
+    "",
+    "\ud800 lone surrogate",
+    "日本語のログ",
+    "a" * 100_000,
+)
+
+
+def test_ngrams_are_those_of_each_text() -> None:
+    """The n-grams hashed are exactly each text's, padded and in lower case: checked one by one."""
+    hashing = Hashing(shortest=2, longest=4, bits=20)
+    texts = ["Ab c", "", "é", "abc" * 40_000, "x"]
+
+    def bucket(gram: bytes) -> int:
+        value = 0
+        for byte in gram:
+            value = (value * 0x9E3779B1 + byte + 1) % 2**32
+        value = (value ^ (value >> 15)) * 0x85EBCA6B % 2**32
+        value = (value ^ (value >> 13)) * 0x9E3779B1 % 2**32
+        return value >> 12
+
+    found: dict[int, list[list[int]]] = {}
+    for chunk in hashed_texts(texts, hashing):
+        ends = [*chunk.starts[1:], chunk.codes.shape[1]]
+        for place, (start, end) in enumerate(zip(chunk.starts, ends, strict=True)):
+            rows = chunk.codes[:, start:end]
+            found[chunk.first + place] = [row[row < hashing.buckets].tolist() for row in rows]
+    for index, text in enumerate(texts):
+        data = f" {text[:2048].lower()} ".encode()
+        wanted = [[bucket(data[at : at + n]) for at in range(len(data) - n + 1)] for n in (2, 3, 4)]
+        assert found[index] == wanted
+
+
+def test_scout_score_depends_on_its_text_alone(make_pack: MakePack) -> None:
+    """Alone, among others, and in any chunk, a text has the same score, in [0, 1]."""
+    scout = load_scout(make_pack("scout"))
+    crowd = list(TEXTS) * 300
+    together = scout.score(crowd)
+    assert together.dtype == np.float32
+    assert ((together >= 0) & (together <= 1)).all()
+    alone = np.array([scout.score([text])[0] for text in TEXTS])
+    assert np.array_equal(together, np.tile(alone, 300))
+    assert scout.score([]).shape == (0,)
+
+
+def test_scout_is_cheap() -> None:
+    """On one core the scout reads at least 20,000 log lines a second, with its largest tables."""
+    tables = np.ones(1 << 18, np.float32)
+    hashing = Hashing(shortest=1, longest=5, bits=18)
+    scout = Scout(tables, tables, hashing, Affine(method="none"))
+    texts = [f"payments ERROR order ORD-{n} was charged twice by worker {n}" for n in range(5_000)]
+    scout.score(texts)
+    before = time.thread_time()
+    scout.score(texts)
+    assert len(texts) / (time.thread_time() - before) > 20_000
+
+
+def test_one_stage_is_the_whole_score(make_pack: MakePack) -> None:
+    """A pack with the scout alone scores by it; one with the SLM alone by that, and has no
+    scout."""
+    scout_only = StagedScorer(make_pack("scout", name="a"), threads=1)
+    assert np.array_equal(scout_only.score(TEXTS), scout_only.score_by_scout(TEXTS))
+    slm_only = StagedScorer(make_pack("slm", name="b"), threads=1)
+    assert np.array_equal(
+        slm_only.score(TEXTS), OnnxScorer(load_pack(STARTER), threads=1).score(TEXTS)
+    )
+    with pytest.raises(ScorerError, match="no scout"):
+        slm_only.score_by_scout(TEXTS)
+    with pytest.raises(PackError, match="no slm"):
+        OnnxScorer(make_pack("scout", name="c"), threads=1)
+
+
+def test_slm_reads_what_the_scout_is_unsure_of(make_pack: MakePack) -> None:
+    """In the band the score is the SLM's, outside the scout's; both kinds are among the texts."""
+    staged = StagedScorer(make_pack("scout", "slm"), threads=1)
+    by_scout = staged.score_by_scout(TEXTS)
+    by_slm = OnnxScorer(load_pack(STARTER), threads=1).score(TEXTS)
+    inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
+    assert 0 < inside.sum() < len(TEXTS)
+    assert np.allclose(staged.score(TEXTS), np.where(inside, by_slm, by_scout), atol=1e-5)
+    assert staged.unsure(by_scout).tolist() == np.flatnonzero(inside).tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"band": BAND}, "band"),
+        ({"stages": []}, "stages"),
+        ({"stages": [SCOUT_STAGE, SCOUT_STAGE], "band": BAND}, "scout and scout"),
+        ({"stages": [SCOUT_STAGE | {"shortest": 5}]}, "shortest"),
+        ({"stages": [SCOUT_STAGE | {"weights": "other.npy"}]}, "other.npy"),
+        ({"stages": [SCOUT_STAGE | {"kind": "oracle"}]}, "oracle"),
+        ({"stages": [SCOUT_STAGE | {"bits": 40}]}, "bits"),
+    ],
+)
+def test_unsound_stages(make_pack: MakePack, change: dict[str, object], problem: str) -> None:
+    """Stages that do not make a pack are refused, and the fault is named."""
+    with pytest.raises(PackError, match=problem):
+        make_pack("scout", **change)
+
+
+def array(value: object, **options: object) -> bytes:
+    """A .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(value), **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"garbage",
+        b"\x80\x04K\x01.",
+        array([{"a": object}], allow_pickle=True),
+        array(np.zeros((2, 4096))),
+        array(np.zeros((2, 8), np.float32)),
+        array(np.full((2, 4096), np.nan, np.float32)),
+        array(np.full((2, 4096), -1, np.float32)),
+    ],
+    ids=["empty", "garbage", "pickle", "objects", "float64", "shape", "nan", "negative"],
+)
+def test_scout_file_that_is_none(make_pack: MakePack, data: bytes) -> None:
+    """Whatever is not the scout's array is a PackError, and nothing is ever unpickled."""
+    pack = make_pack("scout", files={"scout.npy": data})
+    with pytest.raises(PackError, match=r"scout\.npy"):
+        StagedScorer(pack, threads=1)
+
+
+def test_a_pack_appears_whole_or_not_at_all(make_pack: MakePack, tmp_path: Path) -> None:
+    """A pack is never written over what is there, and nothing is left of one that fails."""
+    pack = make_pack("scout")
+    with pytest.raises(PackError, match="there already"):
+        make_pack("scout")
+    assert load_pack(pack.folder).model_id == pack.model_id
+    with pytest.raises(PackError):
+        write_pack(tmp_path / "other", pack.manifest, {"README.md": b"changed"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made"]
