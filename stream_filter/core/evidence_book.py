@@ -79,8 +79,11 @@ class EvidenceBook:
         *,
         waiting: Iterable[OracleVerdict] = (),
         tally: Tally | None = None,
+        remembered: int | None = REMEMBERED_EVENTS,
     ) -> None:
-        """`pages`, `waiting`, `tally`: as they were saved; pages may be newer than the rest."""
+        """`pages`, `waiting`, `tally`: as they were saved; pages may be newer than the rest.
+        `remembered`: events that a verdict can still reach; None: all."""
+        self._remembered = remembered
         self.pages: dict[int, Page] = dict(sorted((pages or {}).items()))
         self.tally = tally or Tally()
         self.changed: set[int] = set()
@@ -277,7 +280,7 @@ class EvidenceBook:
     def _remember(self, number: int, page: Page, known: int) -> None:
         for event, event_id in enumerate(page.shown.ids[known:], known):
             self._place[event_id.tobytes()] = (number, event)
-        while len(self._place) > REMEMBERED_EVENTS:
+        while self._remembered is not None and len(self._place) > self._remembered:
             del self._place[next(iter(self._place))]
 
     def _advance(self, source: tuple[str, int], after: int) -> None:

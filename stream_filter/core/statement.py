@@ -23,6 +23,18 @@ _BY_ORDER = frozenset({StaleCause.POLICY, StaleCause.PACK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What of the logs is counted: whoever reads them as far counts the same."""
+
+    ledger_next: dict[int, int]
+    """By partition of the ledger topic, the first offset that was not read."""
+    verdict_next: int
+    """Of the verdict topic, likewise."""
+    patience_ms: int
+    """An event that had waited for its verdict for longer counts against us."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """One topic's certificate as it stands, under one entry of the policy and one pack."""
 
@@ -55,6 +67,8 @@ class Statement:
     """Oldest first."""
     evidence_digest: str
     """SHA-256 of the evidence as canonical JSON."""
+    extent: Extent
+    """What of the logs it counts."""
 
     @property
     def has_fallen(self) -> bool:
@@ -74,16 +88,17 @@ class Statement:
 def state(
     epochs: Sequence[EpochEvidence],
     *,
-    topic: str,
-    entry_id: str,
-    model_id: str,
+    of: tuple[str, str, str],
     target: RecallTarget,
     on_failure: OnFailure,
     alarms: frozenset[StaleCause],
     now_ms: int,
     last: Statement | None,
+    extent: Extent,
 ) -> Statement:
-    """What is to be stated now. `last`: what was stated before of the same certificate."""
+    """What is to be stated now. `of`: topic, entry and pack, as in `Statement.key`. `last`: what
+    was stated before of the same certificate."""
+    topic, entry_id, model_id = of
     certificate = _certificate(epochs, target, entry_id, model_id, alarms, now_ms)
     if last is None or last.state is not certificate.state:
         since_ms, before = now_ms, last.state if last else None
@@ -108,6 +123,7 @@ def state(
         pending=certificate.epoch.pending if certificate.epoch else 0,
         evidence=tuple(epochs),
         evidence_digest=evidence_digest(epochs),
+        extent=extent,
     )
 
 
