@@ -200,12 +200,14 @@ class EvidenceBook:
             totals[places] += self._counts(number, page, watermark_ms)
         counts = {key: totals[n] for key, n in self._strata.items() if totals[n, EVENTS]}
         heard = [int(page.judged.at_ms.max()) for page in pages if len(page.judged.at_ms)]
+        # Epochs follow each other at fixed times; this one may have been joined in the middle.
+        began_ms = min(int(page.counted.at_ms.min(initial=epoch.closes_ms)) for page in pages)
         return EpochEvidence(
             topic=epoch.topic,
             policy_id=epoch.policy_id,
             model_id=epoch.model_id,
-            opened_ms=epoch.opened_ms,
-            watermark_ms=max(watermark_ms, epoch.opened_ms),
+            opened_ms=began_ms,
+            watermark_ms=max(watermark_ms, began_ms),
             is_closed=reached_ms > epoch.closes_ms,
             dropped=_strata(counts, is_drop=True),
             forwarded=_strata(counts, is_drop=False),
