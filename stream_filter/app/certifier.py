@@ -15,6 +15,7 @@ from stream_filter.store.statement_json import encode_statement
 
 _EVERY_S = 0.5
 _SPARINGLY = 10
+_WITHIN_MAX_AGE = 4
 _REFRESH_MS = 5_000
 _DRIFT_FAILURE = 1e-4
 """On average 10,000 important events to a false alarm; the delays are in docs/evidence.md."""
@@ -123,8 +124,10 @@ class Certifier:
         )
         if last is None or (found.state, found.has_fallen) != (last.state, last.has_fallen):
             return found
-        is_news = found.evidence_digest != last.evidence_digest
-        return found if is_news and now_ms - last.at_ms >= _REFRESH_MS else None
+        age_ms = now_ms - last.at_ms
+        is_news = found.evidence_digest != last.evidence_digest and age_ms >= _REFRESH_MS
+        # Nothing new is said again all the same: else it would count as abandoned.
+        return found if is_news or age_ms >= rules.target.max_age_ms / _WITHIN_MAX_AGE else None
 
 
 class Holder(Protocol):

@@ -1,6 +1,7 @@
 """`stream-filter certificate`: what may be said about recall, and whether it follows."""
 
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,9 +80,9 @@ async def _show(
                     shown[statement.topic] = facts
                     _print_line(statement, as_json=as_json)
 
-        await Certificates(board, _Silent(), changed=changed).follow()
+        await Certificates(board, _Silent(), changed=changed, clock_ms=_now_ms).follow()
         return
-    certificates = Certificates(board, _Silent(), changed=lambda now: None)
+    certificates = Certificates(board, _Silent(), changed=lambda now: None, clock_ms=_now_ms)
     await certificates.begin()
     found = _chosen(certificates.latest, topic)
     if as_json:
@@ -90,7 +91,7 @@ async def _show(
         _print(found)
     else:
         click.echo("nothing is stated yet: a topic needs a target, and a worker with --evidence")
-    if check and not (found and all(s.state is CertificateState.CERTIFIED for s in found)):
+    if check and not (found and all(_stands(statement) for statement in found)):
         raise SystemExit(EXIT_FAILED)
 
 
@@ -205,7 +206,13 @@ def _print(statements: Sequence[Statement]) -> None:
                     f"{interval.lower:.1%} to {interval.upper:.1%}, floor "
                     f"{statement.target.slice_floor:.1%}"
                 )
-        if statement.has_fallen:
+        if statement.is_abandoned(_now_ms()):
+            click.echo(
+                f"{statement.topic}: nobody has stated it since {_time(statement.at_ms)}: "
+                f"on_failure {statement.on_failure.value} is in force; does a worker with "
+                "--evidence run?"
+            )
+        elif statement.has_fallen:
             click.echo(f"{statement.topic}: on_failure {statement.on_failure.value} is in force")
         elif statement.forecast_ms is not None:
             click.echo(
@@ -224,6 +231,15 @@ def _print_line(statement: Statement, *, as_json: bool) -> None:
 def _state(statement: Statement) -> str:
     causes = ", ".join(cause.value for cause in statement.stale_causes)
     return f"{statement.state.value} ({causes})" if causes else statement.state.value
+
+
+def _stands(statement: Statement) -> bool:
+    is_certified = statement.state is CertificateState.CERTIFIED
+    return is_certified and not statement.is_abandoned(_now_ms())
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _interval(statement: Statement) -> str:

@@ -18,6 +18,8 @@ from stream_filter.core.findings import Finding
 from stream_filter.core.targets import OnFailure, RecallTarget
 
 STATEMENT_VERSION = "1"
+GRACE_MS = 60_000
+"""For clocks that differ, and for another worker to take over."""
 _BY_ORDER = frozenset({StaleCause.POLICY, StaleCause.PACK})
 """Somebody has put another policy or pack in force: nothing has failed, nothing is known yet."""
 
@@ -78,6 +80,12 @@ class Statement:
         if self.state is CertificateState.STALE:
             return bool(set(self.stale_causes) - _BY_ORDER)
         return self.state is CertificateState.REFUTED
+
+    def is_abandoned(self, now_ms: int) -> bool:
+        """Whether it says that the topic is certified and is older than any verdict may be. Who
+        holds the evidence states it again several times within `max_age`."""
+        overdue_ms = now_ms - self.at_ms - self.target.max_age_ms
+        return self.state is CertificateState.CERTIFIED and overdue_ms > GRACE_MS
 
     @property
     def key(self) -> tuple[str, str, str]:

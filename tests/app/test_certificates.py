@@ -71,7 +71,10 @@ def test_the_newest_of_each_counts() -> None:
     told: list[frozenset[tuple[str, str]]] = []
     watcher = Watcher()
     certificates = Certificates(
-        cast("Any", None), watcher, changed=lambda now: told.append(now.fallen)
+        cast("Any", None),
+        watcher,
+        changed=lambda now: told.append(now.fallen),
+        clock_ms=lambda: 10,
     )
     fallen = statement(5, alarms=[StaleCause.DRIFT])
     records = [record(statement(1)), record(b"x", 7), record(fallen), record(statement(3))]
@@ -87,6 +90,24 @@ def test_the_newest_of_each_counts() -> None:
     certificates.hear([record(statement(6, entry_id="e2"))])
     assert certificates.fallen == {("logs", "e1")}, "another entry's certificate changes nothing"
     certificates.hear([record(statement(9))])
+    assert certificates.fallen == frozenset()
+
+
+def test_a_certificate_that_nobody_states_again_falls() -> None:
+    """The evidence has no holder any more: what it would withdraw, each worker withdraws by
+    itself, once `max_age` has passed and a minute. What is not certified has nothing to lose."""
+    now_ms = 0
+    certificates = Certificates(
+        cast("Any", None), Watcher(), changed=lambda now: None, clock_ms=lambda: now_ms
+    )
+    certified = replace(statement(5), state=CertificateState.CERTIFIED)
+    unknown = replace(statement(5, entry_id="e2"), state=CertificateState.UNCERTIFIED)
+    certificates.hear([record(certified), record(unknown)])
+    now_ms = 5 + 1_000 + 60_000
+    assert certificates.fallen == frozenset()
+    now_ms += 1
+    assert certificates.fallen == {("logs", "e1")}
+    certificates.hear([record(replace(certified, at_ms=now_ms))])
     assert certificates.fallen == frozenset()
 
 
@@ -140,6 +161,9 @@ def test_nothing_new_is_not_stated_again() -> None:
     assert first is not None
     again = certifier(RULES, Watcher(), last=first)
     assert again.statement(EvidenceBook(), {}, "logs", read=({}, 0)) is None
+    impatient = replace(RULES, target=Target(recall=0.9, max_age_ms=4_000))
+    old = replace(first, at_ms=9_000)
+    assert certifier(impatient, Watcher(), old).statement(EvidenceBook(), {}, "logs", read=({}, 0))
     without = certifier(replace(RULES, target=None), Watcher())
     assert without.statement(EvidenceBook(), {}, "logs", read=({}, 0)) is None
     assert without.statement(EvidenceBook(), {}, "unknown", read=({}, 0)) is None
