@@ -38,7 +38,7 @@ def slice_of(columns: Sequence[Column], rows: int) -> tuple[NDArray[np.int16], t
     codes = columns[0].codes
     if len(columns) > 1:
         stacked = np.stack([column.codes for column in columns], axis=1)
-        codes = np.unique(stacked, axis=0, return_inverse=True)[1].reshape(rows)
+        codes = np.unique(stacked, axis=0, return_inverse=True)[1].reshape(rows).astype(np.int32)
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     distinct = np.stack([column.codes[first] for column in columns], axis=1)
     labels: dict[str, int] = {}
