@@ -11,6 +11,7 @@ from stream_filter.kafka.errors import translate
 from stream_filter.store.statement_json import decode_statement
 
 _AGAIN_S = (0.5, 10.0)
+_WATCHED_EVERY_S = 10.0
 
 
 class CertificateWatcher(Protocol):
@@ -34,11 +35,13 @@ class Certificates:
         watcher: CertificateWatcher,
         *,
         changed: Callable[["Certificates"], None],
+        clock_ms: Callable[[], int],
     ) -> None:
-        """`changed` is told after each statement heard."""
+        """`changed` is told after each statement heard, and now and then by `keep_watch`."""
         self._board = board
         self._watcher = watcher
         self._changed = changed
+        self._clock_ms = clock_ms
         self._latest: dict[tuple[str, str, str], Statement] = {}
 
     @property
@@ -48,9 +51,15 @@ class Certificates:
 
     @property
     def fallen(self) -> frozenset[tuple[str, str]]:
-        """Topics and entries of the policy whose newest certificate has fallen."""
+        """Topics and entries of the policy whose newest certificate has fallen, or stands and was
+        not stated again for so long that nobody can be there who would withdraw it."""
         newest = {(s.topic, s.entry_id): s for s in self.latest}
-        return frozenset(place for place, statement in newest.items() if statement.has_fallen)
+        now_ms = self._clock_ms()
+        return frozenset(
+            place
+            for place, statement in newest.items()
+            if statement.has_fallen or statement.is_abandoned(now_ms)
+        )
 
     def last(self, key: tuple[str, str, str]) -> Statement | None:
         """What was stated last of one certificate."""
@@ -72,6 +81,12 @@ class Certificates:
                 self._watcher.certificates_lost(translate(error, "reading certificates"))
             await asyncio.sleep(again_s)
             again_s = min(2 * again_s, _AGAIN_S[1])
+
+    async def keep_watch(self) -> None:
+        """Until cancelled: time alone may make a certificate fall."""
+        while True:
+            await asyncio.sleep(_WATCHED_EVERY_S)
+            self._changed(self)
 
     def hear(self, records: Iterable[CertificateRecord]) -> None:
         """Statements in the order in which they stand in the topic; again is as once."""

@@ -10,11 +10,12 @@ from stream_filter.core.certificate import StaleCause
 from stream_filter.core.drift import DriftState, RecallWatch, update
 from stream_filter.core.evidence_book import EvidenceBook, Found
 from stream_filter.core.policy import Policy, TopicPolicy
-from stream_filter.core.statement import Statement, state
+from stream_filter.core.statement import Extent, Statement, state
 from stream_filter.store.statement_json import encode_statement
 
 _EVERY_S = 0.5
 _SPARINGLY = 10
+_WITHIN_MAX_AGE = 4
 _REFRESH_MS = 5_000
 _DRIFT_FAILURE = 1e-4
 """On average 10,000 important events to a false alarm; the delays are in docs/evidence.md."""
@@ -82,7 +83,7 @@ class Certifier:
                 continue
             for topic in book.topics:
                 try:
-                    statement = self.statement(book, holder.notes, topic)
+                    statement = self.statement(book, holder.notes, topic, read=holder.read)
                     if statement is None:
                         continue
                     key = "/".join(statement.key).encode()
@@ -92,9 +93,15 @@ class Certifier:
             took_s = asyncio.get_running_loop().time() - began_s
 
     def statement(
-        self, book: EvidenceBook, notes: MutableMapping[str, Any], topic: str
+        self,
+        book: EvidenceBook,
+        notes: MutableMapping[str, Any],
+        topic: str,
+        *,
+        read: tuple[dict[int, int], int],
     ) -> Statement | None:
-        """What is to be stated of a topic now; None where there is nothing new."""
+        """What is to be stated of a topic now; None where there is nothing new. `read`: how far
+        ledger and verdicts were read for the book, as in `Extent`."""
         rules = self._policy().for_topic(topic)
         model_id = self._model_id(rules.model) if rules else ""
         if rules is None or rules.target is None or not model_id:
@@ -102,21 +109,25 @@ class Certifier:
         key = (topic, rules.entry_id, model_id)
         last, now_ms = self._stated.last(key), self._clock_ms()
         drift = _drift_state(notes.get("drift/" + "/".join(key)))
+        (ledger_next, verdict_next), patience_ms = read, rules.target.patience_ms
         found = state(
-            book.all_epochs(topic, patience_ms=rules.target.patience_ms),
-            topic=topic,
-            entry_id=rules.entry_id,
-            model_id=model_id,
+            book.all_epochs(topic, patience_ms=patience_ms),
+            of=key,
             target=rules.target.certified,
             on_failure=rules.target.on_failure,
             alarms=frozenset({StaleCause.DRIFT} if drift.is_alarmed else ()),
             now_ms=now_ms,
             last=last,
+            extent=Extent(
+                ledger_next=ledger_next, verdict_next=verdict_next, patience_ms=patience_ms
+            ),
         )
         if last is None or (found.state, found.has_fallen) != (last.state, last.has_fallen):
             return found
-        is_news = found.evidence_digest != last.evidence_digest
-        return found if is_news and now_ms - last.at_ms >= _REFRESH_MS else None
+        age_ms = now_ms - last.at_ms
+        is_news = found.evidence_digest != last.evidence_digest and age_ms >= _REFRESH_MS
+        # Nothing new is said again all the same: else it would count as abandoned.
+        return found if is_news or age_ms >= rules.target.max_age_ms / _WITHIN_MAX_AGE else None
 
 
 class Holder(Protocol):
@@ -127,6 +138,11 @@ class Holder(Protocol):
 
     @property
     def notes(self) -> MutableMapping[str, Any]: ...
+
+    @property
+    def read(self) -> tuple[dict[int, int], int]:
+        """How far ledger and verdicts have been read for what the book says now."""
+        ...
 
 
 def _watch(rules: TopicPolicy) -> RecallWatch | None:

@@ -119,6 +119,12 @@ class EvidenceKeeper:
             ),
         )
 
+    @property
+    def read(self) -> tuple[dict[int, int], int]:
+        """How far ledger, by partition, and verdicts have been read for what the book says now:
+        the first offsets that were not."""
+        return dict(self.ledger_next), self.verdict_next
+
     def close(self) -> None:
         if self._reading is not None:
             self._reading.cancel()

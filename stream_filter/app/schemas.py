@@ -76,6 +76,8 @@ CERTIFICATE = {
     "pending": "Events shown that wait for a verdict.",
     "evidence": "The counts, by epoch, oldest first.",
     "evidence_digest": "SHA-256 of the evidence as canonical JSON, 64 hex digits.",
+    "extent": "Up to where ledger and verdicts were read for it, and how long an event may wait "
+    "for its verdict before it counts: who reads as far counts the same.",
 }
 METADATA = {
     "ledger_version": "Version of this schema.",

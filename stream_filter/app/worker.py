@@ -238,7 +238,10 @@ class Worker:
         board = KafkaCertificateBoard(connection, topic=settings.certificate_topic)
         closing.push_async_callback(board.close)
         certificates = Certificates(
-            board, telemetry, changed=lambda certificates: gate.fall(certificates.fallen)
+            board,
+            telemetry,
+            changed=lambda certificates: gate.fall(certificates.fallen),
+            clock_ms=lambda: int(time.time() * 1000),
         )
         await self._patiently(certificates.begin)
         if self._stop_asked.is_set():
@@ -267,6 +270,7 @@ class Worker:
             session_timeout_s=settings.session_timeout_ms / 1000,
         )
         self._spawn(certificates.follow(), closing)
+        self._spawn(certificates.keep_watch(), closing)
         self._spawn(keep_evidence(config, keeper, telemetry), closing)
         self._spawn(certifier.run(keeper), closing)
         return True

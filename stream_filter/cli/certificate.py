@@ -1,5 +1,7 @@
 """`stream-filter certificate`: what may be said about recall, and whether it follows."""
 
+import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ import click
 import msgspec
 
 from stream_filter.app.certificates import Certificates
+from stream_filter.app.recount import Progress, recount
 from stream_filter.app.settings import Settings
 from stream_filter.cli.options import connection_options, json_option, settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
@@ -77,9 +80,9 @@ async def _show(
                     shown[statement.topic] = facts
                     _print_line(statement, as_json=as_json)
 
-        await Certificates(board, _Silent(), changed=changed).follow()
+        await Certificates(board, _Silent(), changed=changed, clock_ms=_now_ms).follow()
         return
-    certificates = Certificates(board, _Silent(), changed=lambda now: None)
+    certificates = Certificates(board, _Silent(), changed=lambda now: None, clock_ms=_now_ms)
     await certificates.begin()
     found = _chosen(certificates.latest, topic)
     if as_json:
@@ -88,41 +91,84 @@ async def _show(
         _print(found)
     else:
         click.echo("nothing is stated yet: a topic needs a target, and a worker with --evidence")
-    if check and not (found and all(s.state is CertificateState.CERTIFIED for s in found)):
+    if check and not (found and all(_stands(statement) for statement in found)):
         raise SystemExit(EXIT_FAILED)
 
 
 @certificate.command()
 @connection_options
+@click.option("--topic", help="Only of this source topic.")
+@click.option(
+    "--recount",
+    "is_recounted",
+    is_flag=True,
+    help="Also count the evidence again, from ledger and verdicts. Needs the gate's key.",
+)
 @json_option
 @runs
 async def verify(
-    settings_path: Path | None, bootstrap: str | None, group: str | None, as_json: bool
+    settings_path: Path | None,
+    bootstrap: str | None,
+    group: str | None,
+    topic: str | None,
+    is_recounted: bool,
+    as_json: bool,
 ) -> None:
     """Recompute every certificate in the topic from the evidence that it names. Exit code 1 where
     one does not follow.
 
+    With --recount the evidence itself is counted again: the ledger's blocks and the analyst's
+    verdicts are read as far as the certificate says they were, by nobody who has a stake in it.
+
     \b
     stream-filter certificate verify
+    stream-filter certificate verify --topic payments.logs --recount
     """
     settings = settings_of(settings_path, bootstrap=bootstrap, group=group)
     board = KafkaCertificateBoard(settings.connection(), topic=settings.certificate_topic)
-    verified, problems = 0, []
+    verified, problems, recounts = 0, [], []
     for record in await board.read():
         try:
-            found = contradictions(decode_statement(record.value))
+            statement = decode_statement(record.value)
         except StreamFilterError as error:
-            found = [str(error)]
+            verified += 1
+            problems.append(f"{record.position}: {error}")
+            continue
+        if topic not in {None, statement.topic}:
+            continue
         verified += 1
+        found = contradictions(statement)
+        if is_recounted:
+            again = await recount(statement, settings, _progress(quiet=as_json))
+            found += again.problems
+            if again.problems:
+                found += [f"retention has taken some of it: {gap}" for gap in again.gaps]
+            recounts.append(
+                {"record": record.position, "blocks": again.blocks, "verdicts": again.verdicts}
+            )
         problems += [f"{record.position}: {problem}" for problem in found]
     if as_json:
-        print_json({"ok": not problems, "certificates": verified, "problems": problems})
+        document = {"ok": not problems, "certificates": verified, "problems": problems}
+        print_json({**document, "recounts": recounts} if is_recounted else document)
     else:
         for problem in problems:
             click.echo(problem)
+        for each in recounts:
+            click.echo(
+                f"{each['record']}: counted again from {each['blocks']:,} blocks and "
+                f"{each['verdicts']:,} verdicts"
+            )
         click.echo(f"{verified} certificates: {'BROKEN' if problems else 'all follow'}")
     if problems:
         raise SystemExit(EXIT_FAILED)
+
+
+def _progress(*, quiet: bool) -> Progress:
+    def progress(name: str, records: int) -> None:
+        if not quiet and sys.stderr.isatty():
+            click.echo(f"\rreading {name}: {records:,} ", nl=False, err=True)
+
+    return progress
 
 
 def _chosen(statements: Sequence[Statement], topic: str | None) -> list[Statement]:
@@ -160,7 +206,13 @@ def _print(statements: Sequence[Statement]) -> None:
                     f"{interval.lower:.1%} to {interval.upper:.1%}, floor "
                     f"{statement.target.slice_floor:.1%}"
                 )
-        if statement.has_fallen:
+        if statement.is_abandoned(_now_ms()):
+            click.echo(
+                f"{statement.topic}: nobody has stated it since {_time(statement.at_ms)}: "
+                f"on_failure {statement.on_failure.value} is in force; does a worker with "
+                "--evidence run?"
+            )
+        elif statement.has_fallen:
             click.echo(f"{statement.topic}: on_failure {statement.on_failure.value} is in force")
         elif statement.forecast_ms is not None:
             click.echo(
@@ -179,6 +231,15 @@ def _print_line(statement: Statement, *, as_json: bool) -> None:
 def _state(statement: Statement) -> str:
     causes = ", ".join(cause.value for cause in statement.stale_causes)
     return f"{statement.state.value} ({causes})" if causes else statement.state.value
+
+
+def _stands(statement: Statement) -> bool:
+    is_certified = statement.state is CertificateState.CERTIFIED
+    return is_certified and not statement.is_abandoned(_now_ms())
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _interval(statement: Statement) -> str:

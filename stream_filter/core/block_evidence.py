@@ -99,23 +99,25 @@ def _strata(
     block: Block, rows: NDArray[np.intp], is_drop: NDArray[np.bool_]
 ) -> tuple[tuple[StratumKey, ...], NDArray[np.int16]]:
     """The strata of a block's rows, and which each row is in."""
-    columns = np.empty((len(rows), 3), np.float64)
-    columns[:, 0] = is_drop[rows]
-    columns[:, 1] = np.where(
-        block.decisions.route[rows] == Route.FOLD, 1.0, block.decisions.probability[rows]
-    )
-    columns[:, 2] = -1 if block.slice is None else block.slice[rows]
-    distinct, inverse = np.unique(columns, axis=0, return_inverse=True)
+    decisions = block.decisions
+    is_folded = decisions.route[rows] == Route.FOLD
+    chance = np.where(is_folded, np.float32(1.0), decisions.probability[rows]).astype(np.float32)
+    # One whole number for each row: rows are told apart without comparing columns.
+    codes = chance.view(np.uint32).astype(np.int64) << 17
+    if block.slice is not None:
+        codes |= (block.slice[rows].astype(np.int64) + 1) << 1
+    codes |= is_drop[rows]
+    distinct, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     strata = tuple(
         StratumKey(
-            is_drop=bool(drop),
+            is_drop=bool(code & 1),
             # The ledger's float32, as the policy wrote it.
-            probability=float(f"{probability:.7g}"),
-            slice=block.slice_labels[int(code)] if code >= 0 else "",
+            probability=float(f"{chance[at]:.7g}"),
+            slice=block.slice_labels[(code >> 1 & 0xFFFF) - 1] if code >> 1 & 0xFFFF else "",
         )
-        for drop, probability, code in distinct.tolist()
+        for code, at in zip(distinct.tolist(), first.tolist(), strict=True)
     )
-    return strata, inverse.reshape(-1).astype(np.int16)
+    return strata, inverse.astype(np.int16)
 
 
 def _event_ids(block: Block, rows: NDArray[np.intp], key: bytes) -> NDArray[np.uint8]:

@@ -59,9 +59,9 @@ class EpochEvidence:
     policy_id: str
     model_id: str
     opened_ms: int
-    """Record time at which the epoch begins, Unix milliseconds."""
+    """When its first event was decided, Unix milliseconds: its pace is counted from here."""
     watermark_ms: int
-    """Record time up to which events are counted."""
+    """Events decided before it are counted."""
     is_closed: bool
     dropped: tuple[Stratum, ...]
     """Would-be drops: all with a route of `discard`, and the held-out ones."""

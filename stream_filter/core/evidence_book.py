@@ -79,8 +79,11 @@ class EvidenceBook:
         *,
         waiting: Iterable[OracleVerdict] = (),
         tally: Tally | None = None,
+        remembered: int | None = REMEMBERED_EVENTS,
     ) -> None:
-        """`pages`, `waiting`, `tally`: as they were saved; pages may be newer than the rest."""
+        """`pages`, `waiting`, `tally`: as they were saved; pages may be newer than the rest.
+        `remembered`: events that a verdict can still reach; None: all."""
+        self._remembered = remembered
         self.pages: dict[int, Page] = dict(sorted((pages or {}).items()))
         self.tally = tally or Tally()
         self.changed: set[int] = set()
@@ -197,12 +200,14 @@ class EvidenceBook:
             totals[places] += self._counts(number, page, watermark_ms)
         counts = {key: totals[n] for key, n in self._strata.items() if totals[n, EVENTS]}
         heard = [int(page.judged.at_ms.max()) for page in pages if len(page.judged.at_ms)]
+        # Epochs follow each other at fixed times; this one may have been joined in the middle.
+        began_ms = min(int(page.counted.at_ms.min(initial=epoch.closes_ms)) for page in pages)
         return EpochEvidence(
             topic=epoch.topic,
             policy_id=epoch.policy_id,
             model_id=epoch.model_id,
-            opened_ms=epoch.opened_ms,
-            watermark_ms=max(watermark_ms, epoch.opened_ms),
+            opened_ms=began_ms,
+            watermark_ms=max(watermark_ms, began_ms),
             is_closed=reached_ms > epoch.closes_ms,
             dropped=_strata(counts, is_drop=True),
             forwarded=_strata(counts, is_drop=False),
@@ -277,7 +282,7 @@ class EvidenceBook:
     def _remember(self, number: int, page: Page, known: int) -> None:
         for event, event_id in enumerate(page.shown.ids[known:], known):
             self._place[event_id.tobytes()] = (number, event)
-        while len(self._place) > REMEMBERED_EVENTS:
+        while self._remembered is not None and len(self._place) > self._remembered:
             del self._place[next(iter(self._place))]
 
     def _advance(self, source: tuple[str, int], after: int) -> None:

@@ -18,8 +18,22 @@ from stream_filter.core.findings import Finding
 from stream_filter.core.targets import OnFailure, RecallTarget
 
 STATEMENT_VERSION = "1"
+GRACE_MS = 60_000
+"""For clocks that differ, and for another worker to take over."""
 _BY_ORDER = frozenset({StaleCause.POLICY, StaleCause.PACK})
 """Somebody has put another policy or pack in force: nothing has failed, nothing is known yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What of the logs is counted: whoever reads them as far counts the same."""
+
+    ledger_next: dict[int, int]
+    """By partition of the ledger topic, the first offset that was not read."""
+    verdict_next: int
+    """Of the verdict topic, likewise."""
+    patience_ms: int
+    """An event that had waited for its verdict for longer counts against us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +69,8 @@ class Statement:
     """Oldest first."""
     evidence_digest: str
     """SHA-256 of the evidence as canonical JSON."""
+    extent: Extent
+    """What of the logs it counts."""
 
     @property
     def has_fallen(self) -> bool:
@@ -65,6 +81,12 @@ class Statement:
             return bool(set(self.stale_causes) - _BY_ORDER)
         return self.state is CertificateState.REFUTED
 
+    def is_abandoned(self, now_ms: int) -> bool:
+        """Whether it says that the topic is certified and is older than any verdict may be. Who
+        holds the evidence states it again several times within `max_age`."""
+        overdue_ms = now_ms - self.at_ms - self.target.max_age_ms
+        return self.state is CertificateState.CERTIFIED and overdue_ms > GRACE_MS
+
     @property
     def key(self) -> tuple[str, str, str]:
         """What the statements of one certificate have in common."""
@@ -74,16 +96,17 @@ class Statement:
 def state(
     epochs: Sequence[EpochEvidence],
     *,
-    topic: str,
-    entry_id: str,
-    model_id: str,
+    of: tuple[str, str, str],
     target: RecallTarget,
     on_failure: OnFailure,
     alarms: frozenset[StaleCause],
     now_ms: int,
     last: Statement | None,
+    extent: Extent,
 ) -> Statement:
-    """What is to be stated now. `last`: what was stated before of the same certificate."""
+    """What is to be stated now. `of`: topic, entry and pack, as in `Statement.key`. `last`: what
+    was stated before of the same certificate."""
+    topic, entry_id, model_id = of
     certificate = _certificate(epochs, target, entry_id, model_id, alarms, now_ms)
     if last is None or last.state is not certificate.state:
         since_ms, before = now_ms, last.state if last else None
@@ -108,6 +131,7 @@ def state(
         pending=certificate.epoch.pending if certificate.epoch else 0,
         evidence=tuple(epochs),
         evidence_digest=evidence_digest(epochs),
+        extent=extent,
     )
 
 

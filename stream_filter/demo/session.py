@@ -193,7 +193,12 @@ class Session:
     def _certificates(self) -> Certificates:
         settings = self._stage.settings
         board = KafkaCertificateBoard(settings.connection(), topic=settings.certificate_topic)
-        return Certificates(board, self._claims, changed=lambda certificates: None)
+        return Certificates(
+            board,
+            self._claims,
+            changed=lambda certificates: None,
+            clock_ms=lambda: int(time.time() * 1000),
+        )
 
     async def _verified(self, verify: Verify) -> Verification | None:
         try:

@@ -34,8 +34,13 @@ def split_columns(
 def slice_of(columns: Sequence[Column], rows: int) -> tuple[NDArray[np.int16], tuple[str, ...]]:
     """Which slice each row is in, shape (rows,), and what the slices are called: the fields'
     values, joined by `/`; -1 where a row has none of the fields."""
-    codes = np.stack([column.codes for column in columns], axis=1)
-    distinct, first, inverse = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    # Of one field the codes tell the slices apart as they are.
+    codes = columns[0].codes
+    if len(columns) > 1:
+        stacked = np.stack([column.codes for column in columns], axis=1)
+        codes = np.unique(stacked, axis=0, return_inverse=True)[1].reshape(rows).astype(np.int32)
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    distinct = np.stack([column.codes[first] for column in columns], axis=1)
     labels: dict[str, int] = {}
     by_code = np.full(len(distinct), -1, np.int16)
     for place in np.argsort(first).tolist():  # in the order in which they are met

@@ -88,7 +88,8 @@ class EvidenceTelemetry:
             metrics.recall_lower.labels(topic).set(finding.recall.lower)
             metrics.recall_upper.labels(topic).set(finding.recall.upper)
             metrics.missed_upper.labels(topic).set(finding.missed.upper)
-        if last is not None and last.state is statement.state:
+        now = (statement.state, statement.has_fallen)
+        if last is not None and (last.state, last.has_fallen) == now:
             return
         line = {
             "topic": topic,

@@ -10,7 +10,7 @@ from stream_filter.core.certificate import CertificateState, StaleCause
 from stream_filter.core.epochs import Epoch
 from stream_filter.core.evidence_book import EvidenceBook, Found
 from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
-from stream_filter.core.statement import Statement, state
+from stream_filter.core.statement import Extent, Statement, state
 from stream_filter.core.targets import OnFailure, RecallTarget, Target
 from stream_filter.kafka.certificate_board import CertificateRecord
 from stream_filter.store.statement_json import encode_statement
@@ -50,14 +50,13 @@ class Watcher:
 def statement(at_ms: int, *, alarms: Sequence[StaleCause] = (), entry_id: str = "e1") -> Statement:
     return state(
         [],
-        topic="logs",
-        entry_id=entry_id,
-        model_id="m1",
+        of=("logs", entry_id, "m1"),
         target=RecallTarget(recall=0.9, failure_probability=0.05, max_age_ms=1_000),
         on_failure=OnFailure.FORWARD_ALL,
         alarms=frozenset(alarms),
         now_ms=at_ms,
         last=None,
+        extent=Extent(ledger_next={}, verdict_next=0, patience_ms=1_000),
     )
 
 
@@ -72,7 +71,10 @@ def test_the_newest_of_each_counts() -> None:
     told: list[frozenset[tuple[str, str]]] = []
     watcher = Watcher()
     certificates = Certificates(
-        cast("Any", None), watcher, changed=lambda now: told.append(now.fallen)
+        cast("Any", None),
+        watcher,
+        changed=lambda now: told.append(now.fallen),
+        clock_ms=lambda: 10,
     )
     fallen = statement(5, alarms=[StaleCause.DRIFT])
     records = [record(statement(1)), record(b"x", 7), record(fallen), record(statement(3))]
@@ -88,6 +90,24 @@ def test_the_newest_of_each_counts() -> None:
     certificates.hear([record(statement(6, entry_id="e2"))])
     assert certificates.fallen == {("logs", "e1")}, "another entry's certificate changes nothing"
     certificates.hear([record(statement(9))])
+    assert certificates.fallen == frozenset()
+
+
+def test_a_certificate_that_nobody_states_again_falls() -> None:
+    """The evidence has no holder any more: what it would withdraw, each worker withdraws by
+    itself, once `max_age` has passed and a minute. What is not certified has nothing to lose."""
+    now_ms = 0
+    certificates = Certificates(
+        cast("Any", None), Watcher(), changed=lambda now: None, clock_ms=lambda: now_ms
+    )
+    certified = replace(statement(5), state=CertificateState.CERTIFIED)
+    unknown = replace(statement(5, entry_id="e2"), state=CertificateState.UNCERTIFIED)
+    certificates.hear([record(certified), record(unknown)])
+    now_ms = 5 + 1_000 + 60_000
+    assert certificates.fallen == frozenset()
+    now_ms += 1
+    assert certificates.fallen == {("logs", "e1")}
+    certificates.hear([record(replace(certified, at_ms=now_ms))])
     assert certificates.fallen == frozenset()
 
 
@@ -130,17 +150,20 @@ def test_too_many_misses_raise_the_alarm() -> None:
     subject.found(notes, found(RULES, is_drop=False))
     (saved,) = notes.values()
     assert (saved["alarmed_at"], saved["events"]) == (raised_at, 51)
-    said = subject.statement(EvidenceBook(), notes, "logs")
+    said = subject.statement(EvidenceBook(), notes, "logs", read=({}, 0))
     assert said is not None
     assert (said.state, said.stale_causes) == (CertificateState.STALE, (StaleCause.DRIFT,))
 
 
 def test_nothing_new_is_not_stated_again() -> None:
     """A state is stated when it changes, and its numbers when the evidence is another."""
-    first = certifier(RULES, Watcher()).statement(EvidenceBook(), {}, "logs")
+    first = certifier(RULES, Watcher()).statement(EvidenceBook(), {}, "logs", read=({}, 0))
     assert first is not None
     again = certifier(RULES, Watcher(), last=first)
-    assert again.statement(EvidenceBook(), {}, "logs") is None
+    assert again.statement(EvidenceBook(), {}, "logs", read=({}, 0)) is None
+    impatient = replace(RULES, target=Target(recall=0.9, max_age_ms=4_000))
+    old = replace(first, at_ms=9_000)
+    assert certifier(impatient, Watcher(), old).statement(EvidenceBook(), {}, "logs", read=({}, 0))
     without = certifier(replace(RULES, target=None), Watcher())
-    assert without.statement(EvidenceBook(), {}, "logs") is None
-    assert without.statement(EvidenceBook(), {}, "unknown") is None
+    assert without.statement(EvidenceBook(), {}, "logs", read=({}, 0)) is None
+    assert without.statement(EvidenceBook(), {}, "unknown", read=({}, 0)) is None

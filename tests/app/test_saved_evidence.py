@@ -190,6 +190,7 @@ def test_undisturbed_counts_are_those_of_the_logs(
     assert forwarded.important == sum(said[event_id(e)] for e in of[False])
     repeats = len(SHOWN[::5])
     assert tally.flaws == {Flaw.DUPLICATE: repeats, Flaw.UNKNOWN: 3}
+    assert (evidence.opened_ms, evidence.watermark_ms) == (0, 5_001)
     assert tally.counted == len(VERDICTS) - repeats - 3
     assert tally.judges[MODEL].tokens == 7 * sum(v.judge == MODEL for v in VERDICTS)
 
@@ -257,6 +258,17 @@ def test_what_was_forwarded_without_a_pack_is_nobodys_merit() -> None:
     book.take_verdict(verdict(0, 0))
     assert book.tally.counted == 1
     assert [epoch.model_id for epoch in book.all_epochs("logs", patience_ms=0)] == ["m"]
+
+
+def test_an_epoch_begins_with_its_first_event() -> None:
+    """Epochs follow each other at fixed times. Where the first event comes long after, the pace,
+    and with it the forecast, is counted from that event."""
+    book = EvidenceBook()
+    epoch = replace(EPOCH, opened_ms=0, closes_ms=10**9)
+    for number in range(2):
+        book.take_block(replace(block(0, number), epoch=epoch, at_ms=9_000_000 + number * 1000))
+    (evidence,) = book.all_epochs("logs", patience_ms=0)
+    assert (evidence.opened_ms, evidence.watermark_ms) == (9_000_000, 9_001_001)
 
 
 def test_old_epochs_are_dropped_once_closed() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream_filter.core.certificate import CertificateState, StaleCause
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.evidence import EpochEvidence, Stratum
-from stream_filter.core.statement import Statement, contradictions, state
+from stream_filter.core.statement import Extent, Statement, contradictions, state
 from stream_filter.core.targets import OnFailure, RecallTarget
 from stream_filter.store.statement_json import decode_statement, encode_statement
 
@@ -48,12 +48,11 @@ def stated(*epochs: EpochEvidence, last: Statement | None = None, **changes: Any
     values: dict[str, Any] = {"alarms": frozenset(), "now_ms": 2 * HOUR, **changes}
     return state(
         epochs,
-        topic="logs",
-        entry_id="e1",
-        model_id="m1",
+        of=("logs", "e1", "m1"),
         target=TARGET,
         on_failure=OnFailure.FORWARD_ALL,
         last=last,
+        extent=Extent(ledger_next={0: 7, 3: 1}, verdict_next=9, patience_ms=600_000),
         **values,
     )
 

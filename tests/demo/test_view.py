@@ -12,7 +12,7 @@ from rich.console import Console
 from stream_filter.core.decision import Reason, Route
 from stream_filter.core.evidence import EpochEvidence, Stratum
 from stream_filter.core.position import Position
-from stream_filter.core.statement import state
+from stream_filter.core.statement import Extent, state
 from stream_filter.core.targets import OnFailure, RecallTarget
 from stream_filter.demo.follower import Forwarded, LogLine
 from stream_filter.demo.plain import plain_line
@@ -83,14 +83,13 @@ CLAIM = state(
             ),
         )
     ],
-    topic="platform.logs",
-    entry_id="e1",
-    model_id="m1",
+    of=("platform.logs", "e1", "m1"),
     target=RecallTarget(recall=0.9, failure_probability=0.05, max_age_ms=1_000),
     on_failure=OnFailure.FORWARD_ALL,
     alarms=frozenset(),
     now_ms=2,
     last=None,
+    extent=Extent(ledger_next={}, verdict_next=0, patience_ms=1_000),
 )
 
 
