@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from stream_filter.app.durations import DURATION_PATTERN, check_long_duration, duration_ms
 from stream_filter.core.budget import Budget, Limit, Overflow, Unit
-from stream_filter.core.policy import Overload, WhenOverloaded
+from stream_filter.core.policy import Overload, Thresholds, WhenOverloaded
 
 _Amount = Annotated[int, Field(ge=1, le=1 << 40)]
 _Duration = Annotated[
@@ -84,20 +84,35 @@ class OverloadModel(_Closed):
         description="Behind is who reads records older than this; from 1s to 366d.",
         examples=["30s"],
     )
-    then: Literal["wait", "forward"] = Field(
+    then: Literal["wait", "scout_only", "forward"] = Field(
         default="wait",
-        description="wait: the model reads them all the same; forward: their records go on unread.",
-        examples=["forward"],
+        description="wait: the model reads them all the same; scout_only: the pack's scout decides "
+        "alone, by drop_below and keep_above given here; forward: their records go on unread.",
+        examples=["forward", "scout_only"],
+    )
+    drop_below: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="With scout_only: its scores below are dropped.", examples=[0.05]
+    )
+    keep_above: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="With scout_only: its scores at or above are kept; those between go on as "
+        "overloaded.",
+        examples=[0.95],
     )
 
-    @field_validator("then", mode="before")
-    @classmethod
-    def _no_scout_decides_alone(cls, value: Any) -> Any:
-        if value == "scout_only":
+    @model_validator(mode="after")
+    def _scout_has_thresholds(self) -> "OverloadModel":
+        given = (self.drop_below, self.keep_above)
+        if self.then != "scout_only":
+            if given != (None, None):
+                raise ValueError("drop_below and keep_above belong to scout_only; leave them out")
+        elif self.drop_below is None or self.keep_above is None:
             raise ValueError(
-                "the gate does not decide by the scout alone yet: write wait or forward"
+                "scout_only: give drop_below and keep_above, further apart than those of raw"
             )
-        return value
+        elif self.drop_below > self.keep_above:
+            raise ValueError("thresholds are crossed: drop_below is above keep_above; swap them")
+        return self
 
 
 def freeze_budget(own: BudgetModel | None, shared: Mapping[str, BudgetModel]) -> Budget | None:
@@ -118,7 +133,14 @@ def freeze_budget(own: BudgetModel | None, shared: Mapping[str, BudgetModel]) ->
 
 def freeze_overload(model: OverloadModel) -> Overload:
     """The core's form."""
-    return Overload(max_lag_ms=duration_ms(model.max_lag), then=WhenOverloaded(model.then))
+    thresholds = None
+    if model.drop_below is not None and model.keep_above is not None:
+        thresholds = Thresholds(drop_below=model.drop_below, keep_above=model.keep_above)
+    return Overload(
+        max_lag_ms=duration_ms(model.max_lag),
+        then=WhenOverloaded(model.then),
+        thresholds=thresholds,
+    )
 
 
 def _limits_of(budget: BudgetModel, *, target: str | None = None) -> tuple[Limit, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stream_filter.core.errors import ConfigError, PackError
 from stream_filter.core.policy import Policy
-from stream_filter.models.pack import load_pack
+from stream_filter.models.pack import ModelPack, load_pack
 from stream_filter.models.staged_scorer import StagedScorer
 from stream_filter.models.standby_scorer import require_pack_id
 
@@ -21,10 +21,22 @@ def open_packs(
         try:
             pack = load_pack(Path(model_dir, name))
             require_pack_id(name, pack.model_id, expected_id)
+            require_scout(pack, policy)
             scorers[name] = StagedScorer(pack, threads=threads)
         except PackError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     return scorers, problems
+
+
+def require_scout(pack: ModelPack, policy: Policy) -> None:
+    """Raises PackError where a policy lets the scout decide alone, and the pack has none."""
+    if pack.manifest.scout is None and pack.manifest.name in policy.scouts:
+        raise PackError(
+            pack=pack.manifest.name,
+            file="manifest.json",
+            problem="names no scout, and overload.then is scout_only",
+            way_out="write wait or forward, or take a pack with a scout",
+        )
 
 
 def require_packs(policy: Policy, model_dir: Path, *, threads: int) -> dict[str, StagedScorer]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from stream_filter.app.packs import require_scout
 from stream_filter.app.settings import Settings
 from stream_filter.core.errors import PackError, ScorerError
 from stream_filter.core.policy import Policy
@@ -44,6 +45,7 @@ class PacksInUse:
                 if must_be_there:
                     pack = load_pack(Path(self._settings.model_dir, name))
                     require_pack_id(name, pack.model_id, expected_id)
+                    require_scout(pack, policy)
                 scorer = self._open(name, expected_id, must_be_there=must_be_there)
             found[name, expected_id] = scorer
         self._scorers |= found

@@ -95,6 +95,7 @@ METADATA = {
     "first_timestamp_ms": "Least record timestamp, Unix milliseconds.",
     "last_timestamp_ms": "Greatest record timestamp, Unix milliseconds.",
     "decided_at_ms": "When the batch was decided, Unix milliseconds.",
+    "overload": "What was done because the gate had fallen behind: wait, scout_only or forward.",
     "entry_id": "16 hex digits of the digest of the topic's own entry in the policy, where it has "
     "a target.",
     "epoch_opened_ms": "Of a topic with a target: when the epoch of evidence began, Unix "

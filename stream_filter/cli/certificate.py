@@ -1,6 +1,5 @@
 """`stream-filter certificate`: what may be said about recall, and whether it follows."""
 
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ import click
 import msgspec
 
 from stream_filter.app.certificates import Certificates
-from stream_filter.app.recount import Progress, recount
 from stream_filter.app.settings import Settings
 from stream_filter.cli.options import connection_options, json_option, settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
@@ -98,12 +96,6 @@ async def _show(
 @certificate.command()
 @connection_options
 @click.option("--topic", help="Only of this source topic.")
-@click.option(
-    "--recount",
-    "is_recounted",
-    is_flag=True,
-    help="Also count the evidence again, from ledger and verdicts. Needs the gate's key.",
-)
 @json_option
 @runs
 async def verify(
@@ -111,22 +103,18 @@ async def verify(
     bootstrap: str | None,
     group: str | None,
     topic: str | None,
-    is_recounted: bool,
     as_json: bool,
 ) -> None:
     """Recompute every certificate in the topic from the evidence that it names. Exit code 1 where
     one does not follow.
 
-    With --recount the evidence itself is counted again: the ledger's blocks and the analyst's
-    verdicts are read as far as the certificate says they were, by nobody who has a stake in it.
-
     \b
     stream-filter certificate verify
-    stream-filter certificate verify --topic payments.logs --recount
+    stream-filter certificate verify --topic payments.logs
     """
     settings = settings_of(settings_path, bootstrap=bootstrap, group=group)
     board = KafkaCertificateBoard(settings.connection(), topic=settings.certificate_topic)
-    verified, problems, recounts = 0, [], []
+    verified, problems = 0, []
     for record in await board.read():
         try:
             statement = decode_statement(record.value)
@@ -137,38 +125,15 @@ async def verify(
         if topic not in {None, statement.topic}:
             continue
         verified += 1
-        found = contradictions(statement)
-        if is_recounted:
-            again = await recount(statement, settings, _progress(quiet=as_json))
-            found += again.problems
-            if again.problems:
-                found += [f"retention has taken some of it: {gap}" for gap in again.gaps]
-            recounts.append(
-                {"record": record.position, "blocks": again.blocks, "verdicts": again.verdicts}
-            )
-        problems += [f"{record.position}: {problem}" for problem in found]
+        problems += [f"{record.position}: {problem}" for problem in contradictions(statement)]
     if as_json:
-        document = {"ok": not problems, "certificates": verified, "problems": problems}
-        print_json({**document, "recounts": recounts} if is_recounted else document)
+        print_json({"ok": not problems, "certificates": verified, "problems": problems})
     else:
         for problem in problems:
             click.echo(problem)
-        for each in recounts:
-            click.echo(
-                f"{each['record']}: counted again from {each['blocks']:,} blocks and "
-                f"{each['verdicts']:,} verdicts"
-            )
         click.echo(f"{verified} certificates: {'BROKEN' if problems else 'all follow'}")
     if problems:
         raise SystemExit(EXIT_FAILED)
-
-
-def _progress(*, quiet: bool) -> Progress:
-    def progress(name: str, records: int) -> None:
-        if not quiet and sys.stderr.isatty():
-            click.echo(f"\rreading {name}: {records:,} ", nl=False, err=True)
-
-    return progress
 
 
 def _chosen(statements: Sequence[Statement], topic: str | None) -> list[Statement]:

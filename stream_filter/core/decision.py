@@ -135,6 +135,27 @@ def decide(
     )
 
 
+def decide_by_scout(
+    decisions: Decisions, by_scout: NDArray[np.bool_], thresholds: Thresholds
+) -> Decisions:
+    """Decide some rows (shape (n,)) again, by thresholds of their own: those that the scout alone
+    has scored. What it leaves open is forwarded as `overloaded`."""
+    again = decide(
+        decisions.score,
+        decodable=decisions.route != Route.DEAD_LETTER,
+        readable=decisions.reason != Reason.UNREADABLE,
+        thresholds=thresholds,
+    )
+    reason = np.where(again.reason == Reason.AMBIGUOUS, np.uint8(Reason.OVERLOADED), again.reason)
+    return replace(
+        decisions,
+        verdict=np.where(by_scout, again.verdict, decisions.verdict),
+        route=np.where(by_scout, again.route, decisions.route),
+        reason=np.where(by_scout, reason, decisions.reason),
+        probability=np.where(by_scout, again.probability, decisions.probability),
+    )
+
+
 def hold_out(
     decisions: Decisions, held_out: NDArray[np.bool_], share: float | NDArray[np.float64]
 ) -> Decisions:

@@ -32,6 +32,8 @@ class BlockHeader:
     """Least and greatest record timestamp, Unix milliseconds."""
     last_timestamp_ms: int
     decided_at_ms: int
+    overload: str = ""
+    """What was done because the gate had fallen behind; empty where it had not."""
     entry_id: str = ""
     """Digest of the topic's own entry in the policy, where it has a target; else empty."""
     epoch_opened_ms: int = 0

@@ -54,9 +54,11 @@ class Fold:
 
 class WhenOverloaded(StrEnum):
     """What becomes of texts that the model has not read, when the gate has fallen behind. `wait`:
-    the model reads them, as ever; `forward`: their records are forwarded unread."""
+    the model reads them, as ever; `scout_only`: the pack's scout decides alone, by thresholds
+    further apart; `forward`: their records are forwarded unread."""
 
     WAIT = "wait"
+    SCOUT_ONLY = "scout_only"
     FORWARD = "forward"
 
 
@@ -67,6 +69,8 @@ class Overload:
     max_lag_ms: int
     """Of a batch's newest record, by its timestamp."""
     then: WhenOverloaded = WhenOverloaded.WAIT
+    thresholds: Thresholds | None = None
+    """The scout's, with `SCOUT_ONLY`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +219,15 @@ class Policy:
     def champion_packs(self) -> frozenset[tuple[str, str | None]]:
         """Those that decide what is dropped: a challenger's alone is not among them."""
         return frozenset((rules.model, rules.model_id) for rules in self.topics)
+
+    @property
+    def scouts(self) -> frozenset[str]:
+        """The packs that must have a scout."""
+        return frozenset(
+            rules.model
+            for rules in self.topics
+            if rules.overload is not None and rules.overload.then is WhenOverloaded.SCOUT_ONLY
+        )
 
     @property
     def defers(self) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_filter.core.decision import Reason, Route, decide
 from stream_filter.core.ledger import Challenge
-from stream_filter.core.policy import TopicPolicy
+from stream_filter.core.policy import TopicPolicy, WhenOverloaded
 from stream_filter.core.rules import decide_by_rules
 from stream_filter.gate.in_force import InForce
 from stream_filter.gate.ports import Record
@@ -29,7 +29,8 @@ def challenge(
     rule = challenging.rules.first_match(records, texts.columns) if challenging.rules else None
     cache = force.caches[challenging.policy.model]
     digests = [text_digest(text) for text in texts.distinct]
-    by_text, _, _ = score_texts(cache, texts, digests, rule, only_remembered=leaves_unread)
+    overload = WhenOverloaded.FORWARD if leaves_unread else None
+    by_text, _, _, _ = score_texts(cache, texts, digests, rule, overload=overload)
     decodable = np.ones(len(records), np.bool_)
     decodable[list(texts.causes)] = False
     decisions = decide(

@@ -218,19 +218,19 @@ class Gate:
         was_read = perf_counter()
 
         timestamps = np.fromiter(map(attrgetter("timestamp"), batch.records), np.int64)
-        is_behind = self._is_behind(rules, timestamps)
-        leaves_unread = is_behind and _forwards_unread(rules)
+        overload = self._overload(rules, timestamps)
+        leaves_unread = overload in (WhenOverloaded.FORWARD, WhenOverloaded.SCOUT_ONLY)
         cache = force.caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
-        by_text, texts_read, failure = score_texts(
-            cache, texts, digests, rule, only_remembered=leaves_unread
+        by_text, scouted, texts_read, failure = score_texts(
+            cache, texts, digests, rule, overload=overload
         )
         # A pack that was away may have been loaded to score this batch.
         model_id = "" if unread_because is not None else model_id or cache.model_id
         scored = perf_counter()
 
-        header = self._header(batch, timestamps, force, model_id)
+        header = self._header(batch, timestamps, force, model_id, overload)
         occurrences = Occurrences(
             offsets=np.fromiter(map(attrgetter("offset"), batch.records), np.int64),
             codes=texts.codes,
@@ -255,6 +255,7 @@ class Gate:
                     rule=rule,
                     tokens=_tokens(batch.records, rules),
                     keys=list(map(attrgetter("key"), batch.records)),
+                    by_scout=by_code(scouted, texts.codes, np.False_),
                     is_overloaded=leaves_unread,
                     spares_drops=on_failure in (OnFailure.FORWARD_ALL, OnFailure.WIDEN),
                 ),
@@ -307,7 +308,7 @@ class Gate:
             distinct_texts=len(texts.distinct),
             texts_read=texts_read,
             forwarded_tokens=_forwarded_tokens(batch.records, decisions),
-            is_behind=is_behind,
+            is_behind=overload is not None,
             degraded_because=_UNKNOWN if not force.is_known else str(failure) if failure else None,
             seconds={
                 "read": was_read - started,
@@ -317,10 +318,12 @@ class Gate:
             },
         )
 
-    def _is_behind(self, rules: TopicPolicy, timestamps: NDArray[np.int64]) -> bool:
+    def _overload(self, rules: TopicPolicy, timestamps: NDArray[np.int64]) -> WhenOverloaded | None:
+        """What is to be done because a batch comes too late; None where it does not."""
         if rules.overload is None:
-            return False
-        return self._clock_ms() - int(timestamps.max()) > rules.overload.max_lag_ms
+            return None
+        lag_ms = self._clock_ms() - int(timestamps.max())
+        return rules.overload.then if lag_ms > rules.overload.max_lag_ms else None
 
     def settle(
         self,
@@ -369,7 +372,12 @@ class Gate:
         ]
 
     def _header(
-        self, batch: RecordBatch, timestamps: NDArray[np.int64], force: InForce, model_id: str
+        self,
+        batch: RecordBatch,
+        timestamps: NDArray[np.int64],
+        force: InForce,
+        model_id: str,
+        overload: WhenOverloaded | None,
     ) -> BlockHeader:
         rules = force.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
@@ -389,14 +397,11 @@ class Gate:
             first_timestamp_ms=int(timestamps.min()),
             last_timestamp_ms=int(timestamps.max()),
             decided_at_ms=now_ms,
+            overload=overload.value if overload else "",
             entry_id=force.entry_ids.get(rules.topic, ""),
             epoch_opened_ms=epoch.opened_ms,
             epoch_closes_ms=epoch.closes_ms,
         )
-
-
-def _forwards_unread(rules: TopicPolicy) -> bool:
-    return rules.overload is not None and rules.overload.then is WhenOverloaded.FORWARD
 
 
 def _unread(rows: int) -> Texts:

@@ -17,6 +17,7 @@ from stream_filter.core.decision import (
     can_be_novel,
     can_be_over_budget,
     decide,
+    decide_by_scout,
     hold_out,
     leave_unenforced,
 )
@@ -53,6 +54,8 @@ class Scored:
     """The n records' keys."""
     spares_drops: bool = False
     """The topic's certificate has fallen: nothing is dropped for its score or by a rule."""
+    by_scout: NDArray[np.bool_]
+    """Shape (n,): scored by the pack's scout alone."""
     is_overloaded: bool = False
     """The model was not asked: where there is no score, this is why."""
 
@@ -78,6 +81,8 @@ def route_batch(
         readable=texts.codes >= 0,
         thresholds=rules.thresholds,
     )
+    if rules.overload is not None and rules.overload.thresholds is not None:
+        decisions = decide_by_scout(decisions, batch.by_scout, rules.overload.thresholds)
     if batch.is_overloaded:
         unread = decisions.reason == Reason.DEGRADED
         decisions = decisions.rerouted(unread, Route.FORWARD, Reason.OVERLOADED)

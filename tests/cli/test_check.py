@@ -38,8 +38,9 @@ BROKEN = [
         "raw:",
         "overload: {max_lag: 30s, then: scout_only}\n    raw:",
         6,
-        "the gate does not decide by",
+        "scout_only: give drop_below and keep_above",
     ),
+    ("raw:", "overload: {max_lag: 30s, drop_below: 0.1}\n    raw:", 6, "belong to scout_only"),
     ("topics:", "budgets: {elsewhere: {per_minute: 3}}\ntopics:", 2, "no topic forwards there"),
     ("triage-starter", "a/b", 3, "is not a pack's folder name"),
     ("topics:", "topics: [", 4, "not YAML"),
@@ -155,3 +156,13 @@ def test_bad_address(invoke: Invoke, policy: Path, bootstrap: str) -> None:
     assert result.exit_code == 2
     (problem,) = result.stderr.splitlines()
     assert "is not HOST:PORT" in problem
+
+
+def test_a_scout_that_is_not_there(invoke: Invoke, policy: Path, models: Path) -> None:
+    """Where the scout is to decide alone and the pack has none, it is one line and a way out."""
+    overload = "{max_lag: 30s, then: scout_only, drop_below: 0.1, keep_above: 0.9}"
+    policy.write_text(policy.read_text() + f"    overload: {overload}\n")
+    result = invoke("check", policy, "--model-dir", models)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "triage-starter" in result.stderr
+    assert "names no scout" in result.stderr

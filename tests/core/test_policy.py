@@ -93,6 +93,7 @@ CHANGES: list[dict[str, Any]] = [
     {"challenger": replace(CHALLENGER, model="next")},
     {"overload": Overload(max_lag_ms=1_000)},
     {"overload": Overload(max_lag_ms=1_000, then=WhenOverloaded.FORWARD)},
+    {"overload": Overload(max_lag_ms=1_000, thresholds=Thresholds(drop_below=0, keep_above=1))},
     {"target": Target(recall=0.95)},
     {"target": Target(recall=0.96)},
     {"target": Target(slices=Slices(fields=(("service",),)))},

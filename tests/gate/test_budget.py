@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from stream_filter.core.budget import Budget, Limit, Overflow, Unit
 from stream_filter.core.decision import Decisions, Reason, Route
+from stream_filter.core.errors import ScorerError
 from stream_filter.core.policy import (
     Fold,
     Mode,
     Overload,
     Policy,
     Rule,
+    Thresholds,
     TopicPolicy,
     WhenOverloaded,
 )
@@ -23,6 +26,8 @@ from stream_filter.gate.batch import RecordBatch
 from stream_filter.gate.budget_shares import budget_shares
 from stream_filter.gate.gate import Gate
 from stream_filter.gate.partition_memory import PartitionMemory
+from stream_filter.models.fixed_scorer import FixedScorer
+from stream_filter.store.arrow_block import ArrowLedgerCodec
 from tests.gate.conftest import Away
 
 MakeGate = Callable[..., Gate]
@@ -247,7 +252,7 @@ def test_the_parts_of_a_shared_budget_add_up(rules: TopicPolicy) -> None:
     assert [s.amount for s in budget_shares(policy, one, ("one", 7), {})] == [10, 100]
 
 
-@pytest.mark.parametrize("then", WhenOverloaded)
+@pytest.mark.parametrize("then", [WhenOverloaded.WAIT, WhenOverloaded.FORWARD])
 def test_behind_its_time(
     rules: TopicPolicy,
     make_gate: MakeGate,
@@ -282,6 +287,68 @@ def test_behind_its_time(
             "discard.below_threshold": 1,
             "forward.overloaded": 2,
         }
+
+
+class Scouting(FixedScorer):
+    """A model whose scout says other numbers."""
+
+    def score_by_scout(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        says = {"odd": 0.01, "failure": 0.99}
+        return np.array([says.get(text, 0.5) for text in texts], np.float32)
+
+
+def test_the_scout_decides_alone(
+    rules: TopicPolicy, make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord
+) -> None:
+    """Behind its time, what the model has read is decided as ever; of the rest the scout drops and
+    keeps by its own thresholds, and what it leaves open goes on as overloaded. The block says
+    so; nothing that the scout said is remembered."""
+    overload = Overload(
+        max_lag_ms=10_000,
+        then=WhenOverloaded.SCOUT_ONLY,
+        thresholds=Thresholds(drop_below=0.1, keep_above=0.9),
+    )
+    scorer = Scouting({"routine": 0.05, "odd": 0.5}, default=0.5, model_id="fixed-1")
+    gate = make_gate(replace(rules, holdout=0.0, overload=overload), scorer)
+    gate.process(batch_of([record(offset=0, value=ROUTINE, timestamp=NOW_MS)]), {})
+    values = [ROUTINE, ODD, FAILURES, b'{"m":"new"}', b"{", b"{}"]
+    late = [record(offset=1 + n, value=v, timestamp=NOW_MS - MINUTE) for n, v in enumerate(values)]
+    outcome = gate.process(batch_of(late), {})
+    assert (outcome.is_behind, outcome.texts_read) == (True, 0)
+    assert counted(outcome.block.decisions) == {
+        "discard.below_threshold": 2,
+        "forward.important": 1,
+        "forward.overloaded": 1,
+        "dead_letter.undecodable": 1,
+        "forward.unreadable": 1,
+    }
+    assert outcome.block.header.overload == "scout_only"
+    block = ArrowLedgerCodec().decode(outcome.block_bytes)
+    assert block.header == outcome.block.header
+    on_time = [record(offset=9, value=ODD, timestamp=NOW_MS)]
+    again = gate.process(batch_of(on_time), {})
+    assert counted(again.block.decisions) == {"forward.ambiguous": 1}
+    assert (again.texts_read, again.block.header.overload) == (1, "")
+
+
+def test_without_a_scout_everything_unread_is_forwarded(
+    rules: TopicPolicy, make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord
+) -> None:
+    """A pack that has no scout after all fails open, with the cause."""
+
+    class Scoutless(FixedScorer):
+        def score_by_scout(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            raise ScorerError("the pack has no scout")
+
+    overload = Overload(
+        max_lag_ms=10_000,
+        then=WhenOverloaded.SCOUT_ONLY,
+        thresholds=Thresholds(drop_below=0.1, keep_above=0.9),
+    )
+    gate = make_gate(replace(rules, overload=overload), Scoutless({}, default=0.5))
+    outcome = gate.process(batch_of([record(offset=0, value=ODD, timestamp=NOW_MS - MINUTE)]), {})
+    assert counted(outcome.block.decisions) == {"forward.overloaded": 1}
+    assert outcome.degraded_because == "the pack has no scout"
 
 
 def test_a_topic_for_each_reason(

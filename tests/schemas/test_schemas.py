@@ -357,7 +357,7 @@ def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
         decided_at_ms=3,
         # Of a topic that has everything, also a target and slices.
         **({} if rule is None else {"entry_id": "f" * 16, "epoch_opened_ms": 4}),
-        **({} if rule is None else {"epoch_closes_ms": 5}),
+        **({} if rule is None else {"epoch_closes_ms": 5, "overload": "forward"}),
     )
     decisions = Decisions(
         score=np.array([0.5, np.nan], np.float32),
