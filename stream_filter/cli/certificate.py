@@ -1,7 +1,7 @@
 """`stream-filter certificate`: what may be said about recall, and whether it follows."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from stream_filter.app.certificates import Certificates
-from stream_filter.app.settings import Settings
 from stream_filter.cli.options import connection_options, json_option, settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
 from stream_filter.core.certificate import CertificateState
@@ -59,14 +58,21 @@ def certificate(
     stream-filter certificate verify
     """
     if context.invoked_subcommand is None:
-        settings = settings_of(settings_path, bootstrap=bootstrap, group=group)
-        _show(settings, topic=topic, watch=watch, check=check, as_json=as_json)
+        flags = {"bootstrap": bootstrap, "group": group}
+        _show(settings_path, flags, topic=topic, watch=watch, check=check, as_json=as_json)
 
 
 @runs
 async def _show(
-    settings: Settings, *, topic: str | None, watch: bool, check: bool, as_json: bool
+    settings_path: Path | None,
+    flags: Mapping[str, str | None],
+    *,
+    topic: str | None,
+    watch: bool,
+    check: bool,
+    as_json: bool,
 ) -> None:
+    settings = settings_of(settings_path, **flags)
     board = KafkaCertificateBoard(settings.connection(), topic=settings.certificate_topic)
     if watch:
         shown: dict[str, tuple[Any, ...]] = {}
@@ -84,7 +90,7 @@ async def _show(
     await certificates.begin()
     found = _chosen(certificates.latest, topic)
     if as_json:
-        print_json([msgspec.to_builtins(statement) for statement in found])
+        print_json([msgspec.to_builtins(statement, str_keys=True) for statement in found])
     elif found:
         _print(found)
     else:

@@ -273,3 +273,12 @@ def test_simulate(invoke: Invoke) -> None:
 def test_quantities(text: str, expected: str) -> None:
     """Figures are printed with the digits that matter and their unit."""
     assert text == expected
+
+
+def test_certificate_with_wrong_settings(invoke: Invoke, tmp_path: Path) -> None:
+    """A mistake in the settings is one line and exit code 2, with and without a subcommand."""
+    for command in (("certificate",), ("certificate", "verify")):
+        result = invoke(*command, "--settings", tmp_path / "none.yaml")
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        result = invoke(*command, "--bootstrap", "nobody:x")
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

@@ -161,5 +161,7 @@ async def test_a_slice_that_is_missed_is_named(kafka_gate: Any) -> None:
         await until(scene, "refuted", within_s=30)
         shown = gate.run("certificate")
         assert "slice auth: recall 0.0%" in shown.stdout
-        (told,) = orjson.loads(gate.run("certificate", "--json").stdout)
+        said = gate.run("certificate", "--json")
+        assert said.returncode == 0, said.stderr
+        (told,) = orjson.loads(said.stdout)
         assert told["finding"]["recall"]["upper"] > 0.9, "over all it is fine"
