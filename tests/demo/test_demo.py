@@ -94,9 +94,9 @@ def test_the_numbers_add_up(run: tuple[dict[str, Any], str, list[str]]) -> None:
 
 
 def test_it_claims_no_more_than_it_knows(run: tuple[dict[str, Any], str, list[str]]) -> None:
-    """With a few events nothing is certified, and the claim says so."""
-    first, *_ = run[0]["certificates"]
-    assert (first["state"], first["effect"]) == ("uncertified", "")
+    """With a few events nothing is certified, whether or not there was time to say so."""
+    claims = {(claim["state"], claim["effect"]) for claim in run[0]["certificates"]}
+    assert claims <= {("uncertified", "")}
 
 
 @pytest.mark.chaos
