@@ -18,7 +18,7 @@ def rows_of(block: Block) -> Iterator[dict[str, object]]:
             "reason": Reason(decisions.reason[row]).label,
             "verdict": Verdict(decisions.verdict[row]).label,
             "rule": None if rules[row] < 0 else block.rule_labels[rules[row]],
-            "score": _shown(decisions.score[row]),
+            "score": shown_score(decisions.score[row]),
             "probability": round(float(decisions.probability[row]), 6),
             "text_digest": f"{int(block.text_digests[row]):016x}",
             "policy_id": header.policy_id,
@@ -34,11 +34,12 @@ def _challenged(challenge: Challenge | None, row: int) -> dict[str, object]:
     concluded = {
         "verdict": Verdict(challenge.verdict[row]).label,
         "reason": Reason(challenge.reason[row]).label,
-        "score": _shown(challenge.score[row]),
+        "score": shown_score(challenge.score[row]),
         "model_id": challenge.model_id,
     }
     return {"challenger": concluded}
 
 
-def _shown(score: float) -> float | None:
+def shown_score(score: float) -> float | None:
+    """Six digits; None where there is none (NaN)."""
     return None if math.isnan(score) else round(float(score), 6)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import click
 
+from stream_filter.app.block_rows import shown_score
 from stream_filter.app.ledger_diff import Comparison, Difference, compare, values_at
 from stream_filter.cli.options import connection_options, json_option, settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, printable, runs
@@ -157,19 +158,15 @@ def _document(comparison: Comparison, values: _Values) -> dict[str, object]:
                 "champion": {
                     "verdict": old.label,
                     "reason": each.champion_reason.label,
-                    "score": _score(each.champion_score),
+                    "score": shown_score(each.champion_score),
                 },
                 "challenger": {
                     "verdict": new.label,
                     "reason": each.challenger_reason.label,
-                    "score": _score(each.challenger_score),
+                    "score": shown_score(each.challenger_score),
                 },
             }
             for (old, new), differences in sorted(comparison.examples.items())
             for each in differences
         ],
     }
-
-
-def _score(score: float) -> float | None:
-    return None if math.isnan(score) else round(score, 6)

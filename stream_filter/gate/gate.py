@@ -230,7 +230,7 @@ class Gate:
         model_id = "" if unread_because is not None else model_id or cache.model_id
         scored = perf_counter()
 
-        header = self._header(batch, timestamps, force, model_id, overload)
+        header = self._header(batch, rules, timestamps, force, model_id, overload)
         occurrences = Occurrences(
             offsets=np.fromiter(map(attrgetter("offset"), batch.records), np.int64),
             codes=texts.codes,
@@ -374,13 +374,12 @@ class Gate:
     def _header(
         self,
         batch: RecordBatch,
+        rules: TopicPolicy,
         timestamps: NDArray[np.int64],
         force: InForce,
         model_id: str,
         overload: WhenOverloaded | None,
     ) -> BlockHeader:
-        rules = force.policy.for_topic(batch.topic)
-        assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
         now_ms = self._clock_ms()
         epoch = epoch_span(rules, now_ms)
         return BlockHeader(

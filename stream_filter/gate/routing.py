@@ -81,8 +81,9 @@ def route_batch(
         readable=texts.codes >= 0,
         thresholds=rules.thresholds,
     )
-    if rules.overload is not None and rules.overload.thresholds is not None:
-        decisions = decide_by_scout(decisions, batch.by_scout, rules.overload.thresholds)
+    scout = rules.overload.thresholds if rules.overload is not None else None
+    if scout is not None and batch.by_scout.any():
+        decisions = decide_by_scout(decisions, batch.by_scout, scout)
     if batch.is_overloaded:
         unread = decisions.reason == Reason.DEGRADED
         decisions = decisions.rerouted(unread, Route.FORWARD, Reason.OVERLOADED)
