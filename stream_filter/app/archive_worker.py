@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -33,26 +33,49 @@ async def archive_once(settings: Settings, folder: Folder) -> Archived:
 async def keep_archived(
     settings: Settings, folder: Folder, *, told: Callable[[Archived], None]
 ) -> None:
-    """Passes without end, by one of the workers at a time. What fails is logged and tried again at
-    the next pass: decisions never wait for the store."""
-    every_s = settings.archive.every_s
+    """Passes without end. What fails is logged and tried again at the next pass."""
     while True:
-        try:
-            group = f"{settings.group}-archive"
-            async with Turn(
-                settings.connection(), topic=settings.ledger_topic, group=group
-            ) as turn:
-                while True:
-                    await turn.is_mine.wait()
-                    turn.idle.clear()
-                    try:
-                        told(await archive_once(settings, folder))
-                    finally:
-                        turn.idle.set()
-                    await asyncio.sleep(every_s)
-        except StreamFilterError as error:
-            _log.warning("archive.failed", store=folder.where, error=str(error), again_in_s=every_s)
-            await asyncio.sleep(every_s)
+        await _logged(_pass(settings, folder, told), settings, folder)
+        await asyncio.sleep(settings.archive.every_s)
+
+
+async def keep_archived_in_turn(
+    settings: Settings, folder: Folder, *, told: Callable[[Archived], None]
+) -> None:
+    """The same, beside the data plane of several workers: one of them at a time does it. Decisions
+    never wait for the store."""
+    while True:
+        await _logged(_take_turns(settings, folder, told), settings, folder)
+        await asyncio.sleep(settings.archive.every_s)
+
+
+async def _take_turns(settings: Settings, folder: Folder, told: Callable[[Archived], None]) -> None:
+    group = f"{settings.group}-archive"
+    async with Turn(settings.connection(), topic=settings.ledger_topic, group=group) as turn:
+        while True:
+            await turn.is_mine.wait()
+            turn.idle.clear()
+            try:
+                await _logged(_pass(settings, folder, told), settings, folder)
+            finally:
+                turn.idle.set()
+            await asyncio.sleep(settings.archive.every_s)
+
+
+async def _pass(settings: Settings, folder: Folder, told: Callable[[Archived], None]) -> None:
+    told(await archive_once(settings, folder))
+
+
+async def _logged(work: Awaitable[None], settings: Settings, folder: Folder) -> None:
+    try:
+        await work
+    except StreamFilterError as error:
+        _log.warning(
+            "archive.failed",
+            store=folder.where,
+            error=str(error),
+            again_in_s=settings.archive.every_s,
+        )
 
 
 def log_archived(done: Archived) -> None:

@@ -10,7 +10,7 @@ the files' names say is there. A file is written whole or not at all (`store/fol
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
@@ -56,12 +56,15 @@ class Archiver:
         *,
         keep_days: int | None,
         clock_ms: Callable[[], int],
+        known: Iterable[Stretch] = (),
     ) -> None:
+        """`known`: of another store; what they account for is left out."""
         self._folder = folder
         self._settings = settings
         self._keep_days = keep_days
         self._clock_ms = clock_ms
         self._stretches: list[Stretch] = []
+        self._known = list(known)
 
     async def run(self, reader: TopicReader) -> Archived:
         """One pass, up to what is committed when it begins. Raises StreamFilterError."""
@@ -115,7 +118,9 @@ class Archiver:
     ) -> None:
         for account in pending.accounts():
             key = (*account, source.partition)
-            written = max((s.next for s in self._stretches if s.key == key), default=0)
+            written = max(
+                (s.next for s in [*self._stretches, *self._known] if s.key == key), default=0
+            )
             first = max(span[0], written)
             found = pending.file(account, not_before=first)
             if found is None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from stream_filter import __version__
-from stream_filter.app.archive_worker import keep_archived, log_archived
+from stream_filter.app.archive_worker import keep_archived_in_turn, log_archived
 from stream_filter.app.certificates import Certificates
 from stream_filter.app.certifier import Certifier
 from stream_filter.app.cluster import control_obstacles, own_topics
@@ -159,7 +159,8 @@ class Worker:
             self._spawn(self._inspect_packs(), closing)
             if settings.archive.store:
                 folder = Folder(settings.archive.store)
-                self._spawn(keep_archived(settings, folder, told=log_archived), closing)
+                archiving = keep_archived_in_turn(settings, folder, told=log_archived)
+                self._spawn(archiving, closing)
             if settings.control:
 
                 def changed(standing: Standing) -> None:

@@ -1,9 +1,8 @@
 """The archive on a real broker: killed at random, beside a worker, and asked for wrongly."""
 
 import asyncio
+import multiprocessing
 import random
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,10 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from stream_filter.app.archive_worker import keep_archived
+from stream_filter.app.settings import load_settings
 from stream_filter.core.ledger import Block
+from stream_filter.kafka.fetched_records import install_record_reading
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 from stream_filter.store.decision_file import DecisionFile
 from stream_filter.store.folder import Folder
@@ -47,8 +49,11 @@ def stored_blocks(folder: Folder) -> list[tuple[str, int, int]]:
     return found
 
 
-def started(command: list[str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def follow(settings_file: str, store: str) -> None:
+    """What `archive --follow` does, in a process that was forked: it begins at once."""
+    install_record_reading()
+    settings = load_settings(Path(settings_file), {})
+    asyncio.run(keep_archived(settings, Folder(store), told=lambda done: None))
 
 
 @pytest.mark.kafka
@@ -60,8 +65,8 @@ async def test_killed_thirty_times(kafka_gate: Any, tmp_path: Path) -> None:
     gate.settings_lines.append("archive: {every_s: 0.02}")
     gate.prepare({"logs": {"text": "{message}"}}, partitions=3)
     store, codec, draw = tmp_path / "store", ArrowLedgerCodec(), random.Random(11)
-    command = [sys.executable, "-m", "stream_filter", "archive", "--follow", "--store", str(store)]
-    command += ["--settings", str(gate.settings_file)]
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["stream_filter.app.archive_worker"])
     producer = AIOKafkaProducer(bootstrap_servers=gate.bootstrap, transactional_id=gate.prefix)
     await producer.start()
     sent: list[tuple[str, int, int]] = []
@@ -88,16 +93,18 @@ async def test_killed_thirty_times(kafka_gate: Any, tmp_path: Path) -> None:
     for _ in range(KILLS):
         await produce(10)
         before = set(store.rglob("*"))
-        with started(command) as child:
-            deadline = time.monotonic() + 30
-            while set(store.rglob("*")) == before and time.monotonic() < deadline:
-                assert child.poll() is None, child.stderr and child.stderr.read()
-                await asyncio.sleep(0.002)
-            # Now it is in the middle of a pass, or between two.
-            if draw.random() < 0.5:
-                await produce(5)
-            await asyncio.sleep(draw.random() * 0.15)
-            child.kill()
+        child = forks.Process(target=follow, args=(str(gate.settings_file), str(store)))
+        child.start()
+        deadline = time.monotonic() + 30
+        while set(store.rglob("*")) == before and time.monotonic() < deadline:
+            assert child.is_alive()
+            await asyncio.sleep(0.002)
+        # Now it is in the middle of a pass, or between two.
+        if draw.random() < 0.5:
+            await produce(5)
+        await asyncio.sleep(draw.random() * 0.15)
+        child.kill()
+        child.join()
     await producer.stop()
     done = gate.run("archive", "--store", store, "--json")
     assert done.returncode == 0, done.stderr
