@@ -72,6 +72,10 @@ class RecordedLedger:
             raise ConfigError("SQL: not a query: begin with SELECT")
         return found
 
+    def relation(self, table: pa.Table) -> duckdb.DuckDBPyRelation:
+        """A table to be asked beside the views."""
+        return self._connection.from_arrow(table)
+
     def decisions(
         self,
         topic: str | None = None,

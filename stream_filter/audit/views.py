@@ -56,6 +56,13 @@ def _effective(
     )
 
 
+def asked(relation: duckdb.DuckDBPyRelation, query: str) -> duckdb.DuckDBPyRelation:
+    """A query of our own over a relation, which it calls `chosen`."""
+    found: duckdb.DuckDBPyRelation | None = relation.query("chosen", query)
+    assert found is not None, "a query, not a statement"
+    return found
+
+
 @contextmanager
 def sql_problem(what: str) -> Iterator[None]:
     """What DuckDB says of a user's SQL, as one line: a ConfigError."""

@@ -43,13 +43,13 @@ async def archive(
         settings_of(settings_path, bootstrap=bootstrap, group=group), store, keep_days
     )
     folder = Folder(store_of(settings))
-    if follow:
-        await keep_archived(settings, folder, told=_print)
     done = await archive_once(settings, folder)
-    if as_json:
+    if as_json and not follow:
         print_json(as_document(done))
     else:
         _print(done)
+    if follow:
+        await keep_archived(settings, folder, told=_print)
 
 
 def with_archive(settings: Settings, store: str | None, keep_days: int | None) -> Settings:
