@@ -32,8 +32,10 @@ class Folder:
             raise ConfigError(
                 f"store {where!r}: {_said(error)}: give a folder or s3://…"
             ) from error
-        if "\0" in self.root:
-            raise ConfigError(f"store {where!r}: not a path")
+        if "\0" in self.root or not self.root.strip("/"):
+            raise ConfigError(
+                f"store {where!r}: names no folder: give a folder or s3://bucket/path"
+            )
         self.is_local = self.filesystem.type_name == "local"
 
     def path(self, name: str) -> str:
@@ -99,10 +101,14 @@ class Folder:
             return
         import fcntl
 
-        with _translated(self.where):
+        try:
             lock = Path(self.path(".lock"))
             lock.parent.mkdir(parents=True, exist_ok=True)
             opened = lock.open("a")
+        except OSError as error:
+            raise ConfigError(
+                f"store {self.where!r}: cannot be written: {error.strerror}"
+            ) from error
         with opened:
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -139,18 +139,3 @@ def all_facts(folder: Folder) -> list[Any]:
         for stretch in that_count(folder.files("decisions"))[0]
         for facts in DecisionFile(folder.filesystem, folder.path(stretch.name)).facts
     ]
-
-
-def test_without_a_store_or_a_broker(gate: Any, tmp_path: Path) -> None:
-    """What is missing or wrong is one line that says the way out."""
-    gate.prepare({"logs": {"text": "{message}"}})
-    for arguments in (
-        ("archive",),
-        ("archive", "--store", "nosuch://bucket/x"),
-        ("archive", "--store", "s3://"),
-    ):
-        done = gate.run(*arguments)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    (tmp_path / "file").write_text("x")
-    done = gate.run("archive", "--store", tmp_path / "file" / "store")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
