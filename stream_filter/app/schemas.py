@@ -20,6 +20,7 @@ from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
 from stream_filter.app.policy_model import DefaultsModel, PolicyModel, RuleModel, TopicModel
 from stream_filter.app.settings import Settings
+from stream_filter.app.store_schemas import store_document
 from stream_filter.app.target_model import HoldoutModel
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.ledger import LEDGER_VERSION, BlockHeader
@@ -143,6 +144,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "fold-summary.schema.json": fold_summary_schema(),
         "memory.schema.json": memory_schema(),
         "ledger-block.json": _ledger_block(),
+        "store.json": store_document(),
         "order.schema.json": _of_model(OrderModel, "stream-filter order"),
         "report.schema.json": _of_model(ReportModel, "stream-filter worker report"),
         "verdict.schema.json": _verdict(),

@@ -70,6 +70,19 @@ class DeadLettersModel(_Closed):
     window: int = Field(default=10_000, ge=1, description="How many records the share is of.")
 
 
+class ArchiveModel(_Closed):
+    """Where the ledger is kept as Parquet, for the questions of `stream-filter audit`."""
+
+    store: str | None = Field(
+        default=None,
+        description="Folder or s3://bucket/path; one of the workers then archives into it.",
+    )
+    every_s: float = Field(default=60.0, gt=0, description="From one pass to the next.")
+    keep_days: int | None = Field(
+        default=None, ge=1, description="Days older than that are dropped; unset: kept."
+    )
+
+
 class LogModel(_Closed):
     """Logs go to stderr."""
 
@@ -185,6 +198,9 @@ class Settings(BaseSettings):
         default=DeadLettersModel(), description="When the worker stops over dead letters."
     )
     web: WebModel = Field(default=WebModel(), description="Health and metrics.")
+    archive: ArchiveModel = Field(
+        default=ArchiveModel(), description="The store that `stream-filter audit` asks."
+    )
     log: LogModel = Field(default=LogModel(), description="Logs, on stderr.")
 
     @field_validator("bootstrap")

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from stream_filter import __version__
+from stream_filter.app.archive_worker import keep_archived_in_turn, log_archived
 from stream_filter.app.certificates import Certificates
 from stream_filter.app.certifier import Certifier
 from stream_filter.app.cluster import control_obstacles, own_topics
@@ -43,6 +44,7 @@ from stream_filter.kafka.order_log import KafkaOrderLog
 from stream_filter.kafka.partition_loop import LoopConfig
 from stream_filter.kafka.report_board import KafkaReportBoard
 from stream_filter.kafka.unit_of_work import AccountTopics
+from stream_filter.store.folder import Folder
 from stream_filter.store.statement_json import encode_statement
 from stream_filter.telemetry.evidence_observer import EvidenceTelemetry
 from stream_filter.telemetry.metrics import Metrics
@@ -155,6 +157,10 @@ class Worker:
             self._tell(first.standing, reporter)
             _announce(policy, settings, self._delivery, why)
             self._spawn(self._inspect_packs(), closing)
+            if settings.archive.store:
+                folder = Folder(settings.archive.store)
+                archiving = keep_archived_in_turn(settings, folder, told=log_archived)
+                self._spawn(archiving, closing)
             if settings.control:
 
                 def changed(standing: Standing) -> None:

@@ -1,0 +1,15 @@
+"""Questions to the ledger: over the store of Parquet files, and the newest minutes of the topic.
+
+    from stream_filter import audit
+
+    with audit.open("/var/lib/stream-filter", bootstrap="localhost:9092") as ledger:
+        ledger.summary(topic="payments.logs").by("reason")
+        ledger.sql("SELECT reason, count(*) FROM decisions GROUP BY reason").df()
+
+The store alone, the topic alone (`audit.open("localhost:9092")`), or both as one view.
+"""
+
+from stream_filter.audit.opening import open_ledger as open  # noqa: A004  reads as audit.open
+from stream_filter.audit.recorded import RecordedLedger
+
+__all__ = ["RecordedLedger", "open"]

@@ -1,0 +1,192 @@
+"""The ledger as it was recorded: its blocks, and one view for SQL."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stream_filter.audit.effective import effective_rows
+from stream_filter.audit.snapshot import Snapshot, Window
+from stream_filter.audit.views import connect, sql_problem
+from stream_filter.core.errors import ConfigError
+from stream_filter.core.ledger import Block
+from stream_filter.core.position import Position
+from stream_filter.store.catalogue import CATALOGUE
+
+
+class RecordedLedger:
+    """Of one or two stores: the archive, and what is newer. Use as a context, or `close` it.
+
+    Overtaken blocks of at-least-once delivery are left out of everything but `blocks`, where
+    `is_effective` marks them. Not to be shared between threads.
+    """
+
+    def __init__(
+        self, snapshots: Sequence[Snapshot], *, aside: "tempfile.TemporaryDirectory[str] | None"
+    ) -> None:
+        """`aside`: a folder that goes with it. Raises StreamFilterError."""
+        self._snapshots = snapshots
+        self._aside = aside
+        tables = []
+        for index, snapshot in enumerate(snapshots):
+            found = snapshot.blocks()
+            tables.append(found.append_column("store", pa.array(np.full(len(found), index))))
+        empty = CATALOGUE.append(pa.field("store", pa.int64())).empty_table()
+        blocks = pa.concat_tables([empty, *tables]).sort_by(
+            [
+                (name, "ascending")
+                for name in ("topic", "partition", "first_offset", "ledger_offset")
+            ]
+        )
+        self._blocks = blocks.append_column("is_effective", pa.array(effective_rows(blocks)))
+        self._connection = connect(snapshots, self._blocks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Its relations can no longer be read."""
+        self._connection.close()
+        if self._aside is not None:
+            self._aside.cleanup()
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """Any SQL that reads the views `decisions`, `blocks`, `verdicts` and `certificates`:
+        nothing else can be reached. Raises ConfigError."""
+        with sql_problem("SQL"):
+            found: duckdb.DuckDBPyRelation | None = self._connection.sql(query)
+        if found is None:
+            raise ConfigError("SQL: not a query: begin with SELECT")
+        return found
+
+    def relation(self, table: pa.Table) -> duckdb.DuckDBPyRelation:
+        """A table to be asked beside the views."""
+        return self._connection.from_arrow(table)
+
+    def decisions(
+        self,
+        topic: str | None = None,
+        window_ms: Window = (None, None),
+        where: str | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        """The view `decisions`, of a topic, a window of decision time, and where a condition in SQL
+        over its columns holds. Raises ConfigError."""
+        found = self._within("decisions", topic, window_ms, "decided_at")
+        return self.filtered(found, where)
+
+    def verdicts(self, window_ms: Window = (None, None)) -> duckdb.DuckDBPyRelation:
+        """The view `verdicts`, of a window of the time that they came."""
+        return self._within("verdicts", None, window_ms, "at")
+
+    def certificates(
+        self, topic: str | None = None, window_ms: Window = (None, None)
+    ) -> duckdb.DuckDBPyRelation:
+        """The view `certificates`, of a topic and a window of the time that they were stated."""
+        return self._within("certificates", topic, window_ms, "at")
+
+    def blocks(self, topic: str | None = None, window_ms: Window = (None, None)) -> pa.Table:
+        """A row for each block, by topic, partition and offset, as the published catalogue, and
+        whether it is effective."""
+        first, end = window_ms
+        keep = np.ones(len(self._blocks), np.bool_)
+        decided = self._blocks["decided_at_ms"].to_numpy()
+        if topic is not None:
+            keep &= np.array(self._blocks["topic"].to_pylist(), object) == topic
+        if first is not None:
+            keep &= decided >= first
+        if end is not None:
+            keep &= decided < end
+        return self._blocks.filter(pa.array(keep))
+
+    def read_blocks(
+        self, topic: str, window_ms: Window = (None, None), partition: int | None = None
+    ) -> Iterator[Block]:
+        """The effective blocks of a topic by partition and offset, read file by file. Raises
+        StreamFilterError."""
+        table = self.blocks(topic, window_ms)
+        table = table.filter(table["is_effective"])
+        if partition is not None:
+            table = table.filter(pa.array(table["partition"].to_numpy() == partition))
+        places = table.select(["partition", "store", "file", "ledger_partition", "ledger_offset"])
+        # Files of one partition follow each other: the ledger's order is the source's.
+        runs: list[tuple[tuple[int, int, str], list[tuple[int, int]]]] = []
+        for row in places.to_pylist():
+            key = (row["partition"], row["store"], row["file"])
+            if not runs or runs[-1][0] != key:
+                runs.append((key, []))
+            runs[-1][1].append((row["ledger_partition"], row["ledger_offset"]))
+        for (_, store, file), wanted in runs:
+            found = {
+                facts.place: block
+                for facts, block in self._snapshots[store].read(file, frozenset(wanted))
+            }
+            for place in wanted:
+                yield found.pop(place)
+
+    def block_at(self, position: Position) -> Block | None:
+        """The effective block that covers a position; None where the ledger has none."""
+        row = self.facts_at(position)
+        if row is None:
+            return None
+        wanted = frozenset({(row["ledger_partition"], row["ledger_offset"])})
+        found = self._snapshots[int(row["store"])].read(str(row["file"]), wanted)
+        return next(block for _, block in found)
+
+    def facts_at(self, position: Position) -> dict[str, Any] | None:
+        """The catalogue's row of the effective block that covers a position."""
+        blocks = self._blocks
+        keep = np.array(blocks["topic"].to_pylist(), object) == position.topic
+        keep &= blocks["partition"].to_numpy() == position.partition
+        keep &= blocks["first_offset"].to_numpy() <= position.offset
+        keep &= blocks["last_offset"].to_numpy() >= position.offset
+        keep &= blocks["is_effective"].to_numpy()
+        rows: list[dict[str, Any]] = blocks.filter(pa.array(keep)).to_pylist()
+        return rows[0] if rows else None
+
+    def positions(
+        self, topic: str, window_ms: Window = (None, None), where: str | None = None
+    ) -> dict[int, NDArray[np.int64]]:
+        """By partition, the offsets that a condition selects, ascending. Raises ConfigError."""
+        chosen = self.decisions(topic, window_ms, where).project('"partition", "offset"')
+        with sql_problem("--where"):
+            columns = chosen.fetchnumpy()
+        partitions, offsets = np.asarray(columns["partition"]), np.asarray(columns["offset"])
+        return {
+            int(p): np.sort(offsets[partitions == p]).astype(np.int64)
+            for p in np.unique(partitions)
+        }
+
+    @staticmethod
+    def filtered(relation: duckdb.DuckDBPyRelation, where: str | None) -> duckdb.DuckDBPyRelation:
+        """Where one condition in SQL holds. Raises ConfigError for what is none."""
+        if where is None:
+            return relation
+        with sql_problem("--where"):
+            # The parser takes one expression and no statement.
+            return relation.filter(where)
+
+    def _within(
+        self, view: str, topic: str | None, window_ms: Window, column: str
+    ) -> duckdb.DuckDBPyRelation:
+        found = self._connection.view(view)
+        if topic is not None:
+            found = found.filter(
+                duckdb.ColumnExpression("topic") == duckdb.ConstantExpression(topic)
+            )
+        for bound, sign in zip(window_ms, (">=", "<"), strict=True):
+            if bound is not None:
+                found = found.filter(f"{column} {sign} epoch_ms({int(bound)})::TIMESTAMPTZ")
+        return found
