@@ -1,7 +1,6 @@
 """Checks of what the statistics are given: a ValueError that names what is wrong."""
 
 from numbers import Real
-from types import NoneType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,8 +70,8 @@ def _real(name: str, values: ArrayLike) -> NDArray[np.float64]:
         column = np.asarray(values)
     except ValueError as error:  # rows of differing lengths
         raise ValueError(f"{name}: must be numbers") from error
-    if column.dtype == object and all(isinstance(v, (Real, NoneType)) for v in column.flat):
-        return column.astype(np.float64)  # as pandas holds a column with gaps: None is NaN
+    if column.dtype == object and all(isinstance(value, Real) for value in column.flat):
+        return column.astype(np.float64)  # as pandas holds labels that have had a gap
     if column.size and column.dtype.kind not in "iuf":
         raise ValueError(f"{name}: must be numbers, not {column.dtype}")
     return column.astype(np.float64)

@@ -234,7 +234,7 @@ def test_a_column_with_gaps_says_so() -> None:
     scores, important = labelled(60)
     objects = important.astype(bool).astype(object)
     assert calibrate(scores, objects, **GOOD) == calibrate(scores, important, **GOOD)
-    objects[3] = None
+    objects[3] = math.nan
     with pytest.raises(ValueError, match="important: NaN in 1 of 260"):
         calibrate(scores, objects, **GOOD)
 
