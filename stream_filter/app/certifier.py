@@ -6,11 +6,16 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
+import msgspec
+
 from stream_filter.core.certificate import StaleCause
 from stream_filter.core.drift import DriftState, RecallWatch, update
 from stream_filter.core.evidence_book import EvidenceBook, Found
+from stream_filter.core.ledger import Block
 from stream_filter.core.policy import Policy, TopicPolicy
+from stream_filter.core.signs import Readings, SignState, passing, watch_signs
 from stream_filter.core.statement import Extent, Statement, state
+from stream_filter.core.targets import SignLimits
 from stream_filter.store.statement_json import encode_statement
 
 _EVERY_S = 0.5
@@ -71,6 +76,21 @@ class Certifier:
         before = _drift_state(notes.get(place))
         notes[place] = asdict(update(before, [found.is_drop], watch=watch))
 
+    def passed(self, notes: MutableMapping[str, Any], block: Block) -> None:
+        """A block of the ledger was read: the next step of the signs that need no verdict. What
+        the scout alone has scored is left out: its scores are others."""
+        header = block.header
+        if not (header.entry_id and header.model_id) or header.overload:
+            return
+        rules = self._policy().for_topic(header.topic)
+        if rules is None or rules.signs is None or rules.entry_id != header.entry_id:
+            return
+        of = [header.entry_id, header.model_id]
+        place = _signs_place(header.topic)
+        before = _sign_state(notes.get(place), of)
+        after = watch_signs(before, passing(block), window_ms=rules.signs.window_ms)
+        notes[place] = {"of": of, "state": asdict(after)}
+
     async def run(self, holder: "Holder") -> None:
         """Until cancelled."""
         took_s = 0.0
@@ -110,17 +130,21 @@ class Certifier:
         last, now_ms = self._stated.last(key), self._clock_ms()
         drift = _drift_state(notes.get("drift/" + "/".join(key)))
         (ledger_next, verdict_next), patience_ms = read, rules.target.patience_ms
+        signs = None
+        if rules.signs is not None:
+            signs = _sign_state(notes.get(_signs_place(topic)), list(key[1:])).readings
         found = state(
             book.all_epochs(topic, patience_ms=patience_ms),
             of=key,
             target=rules.target.certified,
             on_failure=rules.target.on_failure,
-            alarms=frozenset({StaleCause.DRIFT} if drift.is_alarmed else ()),
+            alarms=_alarms(drift, signs, rules.signs),
             now_ms=now_ms,
             last=last,
             extent=Extent(
                 ledger_next=ledger_next, verdict_next=verdict_next, patience_ms=patience_ms
             ),
+            signs=signs,
         )
         if last is None or (found.state, found.has_fallen) != (last.state, last.has_fallen):
             return found
@@ -153,6 +177,29 @@ def _watch(rules: TopicPolicy) -> RecallWatch | None:
     return RecallWatch(
         recall=rules.target.recall, holdout=max(holdouts), failure_probability=_DRIFT_FAILURE
     )
+
+
+def _alarms(
+    drift: DriftState, signs: Readings | None, limits: SignLimits | None
+) -> frozenset[StaleCause]:
+    """The signs that are up."""
+    found = {StaleCause.DRIFT} if drift.is_alarmed else set()
+    if signs is not None and limits is not None:
+        found |= {StaleCause.SCORES} if signs.score_shift >= limits.score_shift else set()
+        found |= {StaleCause.NOVELTY} if signs.novelty_growth >= limits.novelty_growth else set()
+    return frozenset(found)
+
+
+def _signs_place(topic: str) -> str:
+    """Of one topic only the newest is kept: texts take room."""
+    return f"signs/{topic}"
+
+
+def _sign_state(saved: Any, of: list[str]) -> SignState:
+    """Another entry of the policy, or another pack, begins anew."""
+    if saved is None or saved["of"] != of:
+        return SignState()
+    return msgspec.convert(saved["state"], SignState)
 
 
 def _drift_state(saved: Any) -> DriftState:

@@ -12,6 +12,7 @@ from stream_filter.control.faust_evidence import Changes, VerdictRecord
 from stream_filter.core.block_evidence import block_evidence
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.evidence_book import EvidenceBook, Found
+from stream_filter.core.ledger import Block
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.errors import translate
 from stream_filter.kafka.reader import TopicReader
@@ -65,14 +66,16 @@ class EvidenceKeeper:
         key: bytes,
         observer: EvidenceObserver,
         found: Callable[[dict[str, Any], Found], None] = lambda notes, found: None,
+        passed: Callable[[dict[str, Any], Block], None] = lambda notes, block: None,
     ) -> None:
-        """`key`: the gate's secret. `found` is told of important events as they are found,
-        with the notes that are saved beside the evidence."""
+        """`key`: the gate's secret. `found` is told of important events as they are found, `passed`
+        of each block of the ledger, with the notes that are saved beside the evidence."""
         self._connection = connection
         self._topics = topics
         self._key = key
         self._observer = observer
         self._found = found
+        self._passed = passed
         self._codec = ArrowLedgerCodec()
         self._saved: SavedEvidence | None = None
         self.book: EvidenceBook | None = None
@@ -195,6 +198,7 @@ class EvidenceKeeper:
                     key=self._key,
                     from_offset=book.next_offset(header.topic, header.partition),
                 )
+                self._passed(self.notes, block)
                 if facts is not None:
                     self._tell(book.take_block(facts))
                     self._has_news = True

@@ -26,6 +26,7 @@ from stream_filter.app.target_model import (
     HoldoutModel,
     freeze_calibration,
     freeze_holdout,
+    freeze_signs,
     freeze_target,
 )
 from stream_filter.app.target_problems import target_problems
@@ -166,6 +167,7 @@ def _freeze(name: str, rules: TopicModel, budgets: Mapping[str, BudgetModel]) ->
         calibrated_for=freeze_calibration(rules.calibration) if rules.calibration else None,
         is_uncalibrated=rules.raw is None,
         certify_within=wanted,
+        signs=freeze_signs(rules.signs) if rules.signs else None,
         budget=freeze_budget(
             rules.budget, {topic: budgets[topic] for topic in targets if topic in budgets}
         ),

@@ -19,6 +19,7 @@ from stream_filter.app.target_model import (
     HoldoutModel,
     LongDuration,
     OnFailureName,
+    SignsModel,
     SlicesModel,
     TargetModel,
 )
@@ -299,6 +300,12 @@ class TopicModel(_Closed):
         "null: none.",
         examples=[["service"], {"by": ["service"], "recall": 0.8}],
     )
+    signs: SignsModel | None = Field(
+        default=SignsModel(),
+        description="From where on a sign of drift that needs no verdict makes the certificate "
+        "stale: how scores are spread, how many texts are new. null: neither is looked for.",
+        examples=[{"scores": 0.2, "novelty": 0.2, "window": "10m"}],
+    )
     forward_to: _TopicName | ForwardToModel = Field(
         default="llm.analysis",
         description="The topic that forwarded records go to; or one for each reason.",
@@ -394,6 +401,7 @@ class DefaultsModel(_Closed):
     patience: LongDuration | None = None
     on_failure: OnFailureName | None = None
     slices: FieldNames | SlicesModel | None = None
+    signs: SignsModel | None = None
     forward_to: _TopicName | ForwardToModel | None = None
     novelty: NoveltyModel | None = None
     fold: FoldModel | None = None

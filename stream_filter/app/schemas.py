@@ -79,6 +79,8 @@ CERTIFICATE = {
     "evidence_digest": "SHA-256 of the evidence as canonical JSON, 64 hex digits.",
     "extent": "Up to where ledger and verdicts were read for it, and how long an event may wait "
     "for its verdict before it counts: who reads as far counts the same.",
+    "signs": "How far the signs of drift are up that need no verdict, chance apart; null: they are "
+    "not looked for.",
 }
 METADATA = {
     "ledger_version": "Version of this schema.",

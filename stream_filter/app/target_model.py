@@ -17,10 +17,17 @@ from stream_filter.app.durations import DURATION_PATTERN, check_long_duration, d
 from stream_filter.app.rates import RATE_PATTERN, check_rate, per_second
 from stream_filter.core.holdout_choice import CertifyWithin
 from stream_filter.core.policy import Thresholds
-from stream_filter.core.targets import CalibratedFor, OnFailure, Slices, Target
+from stream_filter.core.targets import (
+    USUAL_SIGNS,
+    CalibratedFor,
+    OnFailure,
+    SignLimits,
+    Slices,
+    Target,
+)
 from stream_filter.core.template import parse_path
 
-TARGET_KEYS = ("epoch", "max_age", "patience", "on_failure", "slices")
+TARGET_KEYS = ("epoch", "max_age", "patience", "on_failure", "slices", "signs")
 """Keys of a topic that say nothing without its `target`."""
 UNCALIBRATED = Thresholds(drop_below=0.0, keep_above=1.0)
 """Where a target has no thresholds yet: nothing is dropped for its score."""
@@ -105,6 +112,33 @@ class SlicesModel(_Closed):
     )
 
 
+_Change = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class SignsModel(_Closed):
+    """From where on a sign of drift that needs no verdict makes a certificate stale."""
+
+    scores: _Change = Field(
+        default=USUAL_SIGNS.score_shift,
+        description="Total variation distance of the scores from those right after the policy was "
+        "put in force, chance apart; at 1 it is not looked at.",
+        examples=[0.2],
+    )
+    novelty: _Change = Field(
+        default=USUAL_SIGNS.novelty_growth,
+        description="By how much the share of events with new texts has grown, chance apart.",
+        examples=[0.2],
+    )
+    window: LongDuration = Field(
+        default="10m", description="The stretches that are compared.", examples=["10m"]
+    )
+
+    @field_validator("scores", "novelty", mode="before")
+    @classmethod
+    def _whole_share(cls, value: Any) -> Any:
+        return float(value) if type(value) is int else value
+
+
 class CalibrationModel(_Closed):
     """What `raw.drop_below` was calibrated for. Written by `stream-filter calibrate --write`."""
 
@@ -171,6 +205,14 @@ def freeze_target(keys: TargetKeys) -> Target:
         slices=Slices(fields=tuple(map(parse_path, slices.by)), floor=slices.recall)
         if slices
         else None,
+    )
+
+
+def freeze_signs(model: SignsModel) -> SignLimits:
+    return SignLimits(
+        score_shift=model.scores,
+        novelty_growth=model.novelty,
+        window_ms=duration_ms(model.window),
     )
 
 

@@ -267,6 +267,7 @@ class Worker:
             key=settings.secret_key,
             observer=telemetry,
             found=certifier.found,
+            passed=certifier.passed,
         )
         config = EvidenceConfig(
             app_id=settings.evidence_app,

@@ -12,7 +12,7 @@ import msgspec
 from stream_filter.app.certificates import Certificates
 from stream_filter.cli.options import connection_options, json_option, settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
-from stream_filter.core.certificate import CertificateState
+from stream_filter.core.certificate import CertificateState, StaleCause
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.statement import Statement, contradictions
 from stream_filter.kafka.certificate_board import KafkaCertificateBoard
@@ -177,6 +177,8 @@ def _print(statements: Sequence[Statement]) -> None:
                     f"{interval.lower:.1%} to {interval.upper:.1%}, floor "
                     f"{statement.target.slice_floor:.1%}"
                 )
+        if signs := _signs_up(statement):
+            click.echo(f"{statement.topic}: {signs}")
         if statement.is_abandoned(_now_ms()):
             click.echo(
                 f"{statement.topic}: nobody has stated it since {_time(statement.at_ms)}: "
@@ -202,6 +204,16 @@ def _print_line(statement: Statement, *, as_json: bool) -> None:
 def _state(statement: Statement) -> str:
     causes = ", ".join(cause.value for cause in statement.stale_causes)
     return f"{statement.state.value} ({causes})" if causes else statement.state.value
+
+
+def _signs_up(statement: Statement) -> str:
+    """How far the signs are up that need no verdict, of those that are."""
+    signs, said = statement.signs, []
+    if signs is not None and StaleCause.SCORES in statement.alarms:
+        said.append(f"scores are spread otherwise than at first, by {signs.score_shift:.0%}")
+    if signs is not None and StaleCause.NOVELTY in statement.alarms:
+        said.append(f"{signs.novelty_growth:.0%} more of the events have new texts")
+    return ", ".join(said)
 
 
 def _stands(statement: Statement) -> bool:

@@ -45,7 +45,7 @@ def binomial_upper(successes: int, trials: int, failure_probability: float) -> f
 
 def _log_cdf(last: int, trials: int, chance: float) -> NDArray[np.float64]:
     """log P(X ≤ x) for x = 0 … last, where last < trials; shape (last + 1,)."""
-    x = np.arange(last)
+    x = np.arange(last, dtype=np.float64)  # trials may be beyond any integer type
     steps = np.log((trials - x) / (x + 1.0)) + np.log(chance) - np.log1p(-chance)
     log_mass = trials * np.log1p(-chance) + np.concatenate(([0.0], np.cumsum(steps)))
     peak = log_mass.max()

@@ -127,13 +127,15 @@ class _LogRatio:
     def _halve(self, inside: _Reals, outside: _Reals) -> _Reals:
         """The last whole number on the way from `inside`, where the ratio is under the limit, to
         `outside`, where it is not."""
-        while (np.abs(outside - inside) > 1.0).any():
+        while True:
             middle = np.floor((inside + outside) / 2.0)
+            # Not by their difference: beyond 2**53 whole numbers are further apart than 1.
+            if ((middle == inside) | (middle == outside)).all():
+                return inside
             is_inside = self._at(middle) < self._limit
             # A closed pair has its middle on one of its ends: neither end moves.
             inside = np.where(is_inside, middle, inside)
             outside = np.where(is_inside, outside, middle)
-        return inside
 
     def _at(self, total: _Reals) -> _Reals:
         """By Stirling's formula with its error kept apart: the difference of lgammas as it stands

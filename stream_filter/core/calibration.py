@@ -210,13 +210,15 @@ def _missed_upper(missed: tuple[tuple[float, int], ...], failure_probability: fl
 def _stratify(chance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Chances that are close become the least of them: a bound that holds for the least seen
     holds for all, and each stratum costs a share of δ. Certainty stays apart."""
-    strata = chance.copy()
-    least = None
-    for value in np.unique(chance):
-        if least is None or value == 1.0 or value > least * _CLOSE:
-            least = value
-        strata[chance == value] = least
-    return strata
+    distinct, place = np.unique(chance, return_inverse=True)
+    strata, at = distinct.copy(), 0
+    while at < len(distinct):
+        end = int(np.searchsorted(distinct, min(distinct[at] * _CLOSE, 1.0), side="right"))
+        if distinct[at] < 1.0 and distinct[end - 1] == 1.0:
+            end -= 1
+        strata[at:end] = distinct[at]
+        at = end
+    return strata[place]
 
 
 def _seen_share(share: float, chance: float) -> float:

@@ -1,5 +1,7 @@
 """Checks of what the statistics are given: a ValueError that names what is wrong."""
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -68,6 +70,8 @@ def _real(name: str, values: ArrayLike) -> NDArray[np.float64]:
         column = np.asarray(values)
     except ValueError as error:  # rows of differing lengths
         raise ValueError(f"{name}: must be numbers") from error
+    if column.dtype == object and all(isinstance(value, Real) for value in column.flat):
+        return column.astype(np.float64)  # as pandas holds labels that have had a gap
     if column.size and column.dtype.kind not in "iuf":
         raise ValueError(f"{name}: must be numbers, not {column.dtype}")
     return column.astype(np.float64)

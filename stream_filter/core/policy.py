@@ -11,7 +11,7 @@ from typing import Literal
 from stream_filter.core.budget import Budget, Overflow
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.holdout_choice import CertifyWithin
-from stream_filter.core.targets import CalibratedFor, Target
+from stream_filter.core.targets import USUAL_SIGNS, CalibratedFor, SignLimits, Target
 from stream_filter.core.template import TextTemplate
 
 
@@ -132,6 +132,8 @@ class TopicPolicy:
     certify_within: CertifyWithin | None = None
     """What `holdout` follows from; None: it was given as a number."""
     challenger: Challenger | None = None
+    signs: SignLimits | None = USUAL_SIGNS
+    """Of drift, beside a target; None: they are not looked for."""
     budget: Budget | None = None
     overload: Overload | None = None
 

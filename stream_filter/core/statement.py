@@ -15,6 +15,7 @@ from stream_filter.core.certificate import (
 )
 from stream_filter.core.evidence import EpochEvidence
 from stream_filter.core.findings import Finding
+from stream_filter.core.signs import Readings
 from stream_filter.core.targets import OnFailure, RecallTarget
 
 STATEMENT_VERSION = "1"
@@ -71,6 +72,8 @@ class Statement:
     """SHA-256 of the evidence as canonical JSON."""
     extent: Extent
     """What of the logs it counts."""
+    signs: Readings | None = None
+    """Of drift, as they stand without any verdict; None where they are not looked for."""
 
     @property
     def has_fallen(self) -> bool:
@@ -103,6 +106,7 @@ def state(
     now_ms: int,
     last: Statement | None,
     extent: Extent,
+    signs: Readings | None = None,
 ) -> Statement:
     """What is to be stated now. `of`: topic, entry and pack, as in `Statement.key`. `last`: what
     was stated before of the same certificate."""
@@ -132,6 +136,7 @@ def state(
         evidence=tuple(epochs),
         evidence_digest=evidence_digest(epochs),
         extent=extent,
+        signs=signs,
     )
 
 

@@ -51,6 +51,21 @@ class Slices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignLimits:
+    """From where on a sign of drift that needs no verdict makes a certificate stale."""
+
+    score_shift: float = 0.2
+    """Total variation distance, in (0, 1], of the scores from those right after the policy."""
+    novelty_growth: float = 0.2
+    """In (0, 1]: by how much the share of events with new texts has grown."""
+    window_ms: int = 10 * MINUTE_MS
+    """The stretches that are compared."""
+
+
+USUAL_SIGNS = SignLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A topic's recall target, as its policy states it."""
 

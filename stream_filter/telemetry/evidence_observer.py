@@ -83,7 +83,10 @@ class EvidenceTelemetry:
         for state in CertificateState:
             metrics.certificate_state.labels(topic, state.value).set(state is statement.state)
         metrics.evidence_pending.labels(topic).set(statement.pending)
-        finding = statement.finding
+        finding, signs = statement.finding, statement.signs
+        if signs is not None:
+            metrics.score_shift.labels(topic).set(signs.score_shift)
+            metrics.novelty_growth.labels(topic).set(signs.novelty_growth)
         if finding is not None:
             metrics.recall_lower.labels(topic).set(finding.recall.lower)
             metrics.recall_upper.labels(topic).set(finding.recall.upper)
@@ -98,6 +101,8 @@ class EvidenceTelemetry:
             "causes": [cause.value for cause in statement.stale_causes],
             "recall_lower": round(finding.recall.lower, 4) if finding else None,
             "recall_upper": round(finding.recall.upper, 4) if finding else None,
+            "score_shift": round(signs.score_shift, 4) if signs else None,
+            "novelty_growth": round(signs.novelty_growth, 4) if signs else None,
             "slices": [s.slice for s in statement.slices if s.state is CertificateState.REFUTED],
         }
         if statement.has_fallen:

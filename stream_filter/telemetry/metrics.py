@@ -148,6 +148,18 @@ class Metrics:
             ["topic"],
             registry=r,
         )
+        self.score_shift = Gauge(
+            "stream_filter_score_shift",
+            "How far a topic's scores are spread otherwise than right after its policy, 0 to 1.",
+            ["topic"],
+            registry=r,
+        )
+        self.novelty_growth = Gauge(
+            "stream_filter_novelty_growth",
+            "By how much the share of a topic's events with new texts has grown, 0 to 1.",
+            ["topic"],
+            registry=r,
+        )
         self.evidence_held = Gauge(
             "stream_filter_evidence_held",
             "1 on the worker that holds the evidence.",

@@ -4,15 +4,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_filter.app.certificates import Certificates
 from stream_filter.app.certifier import Certifier
 from stream_filter.core.certificate import CertificateState, StaleCause
+from stream_filter.core.decision import decide
 from stream_filter.core.epochs import Epoch
-from stream_filter.core.evidence_book import EvidenceBook, Found
+from stream_filter.core.evidence_book import EvidenceBook, Found, Tally
+from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
-from stream_filter.core.statement import Extent, Statement, state
-from stream_filter.core.targets import OnFailure, RecallTarget, Target
+from stream_filter.core.signs import Readings
+from stream_filter.core.statement import Extent, Statement, contradictions, state
+from stream_filter.core.targets import OnFailure, RecallTarget, SignLimits, Target
 from stream_filter.kafka.certificate_board import CertificateRecord
+from stream_filter.store.msgpack_evidence import Desk, decode_desk, encode_desk
 from stream_filter.store.statement_json import encode_statement
 
 RULES = TopicPolicy(
@@ -167,3 +174,71 @@ def test_nothing_new_is_not_stated_again() -> None:
     without = certifier(replace(RULES, target=None), Watcher())
     assert without.statement(EvidenceBook(), {}, "logs", read=({}, 0)) is None
     assert without.statement(EvidenceBook(), {}, "unknown", read=({}, 0)) is None
+
+
+def test_a_sign_makes_it_stale_and_goes_down_again() -> None:
+    """Scores that are spread otherwise than at first withdraw the certificate without a verdict,
+    from the ledger's blocks alone; what is kept with the evidence survives being saved."""
+    rules = replace(RULES, signs=SignLimits(score_shift=0.3, window_ms=1_000))
+    subject, notes = certifier(rules, Watcher()), dict[str, Any]()
+    rng = np.random.default_rng(3)
+
+    def pass_by(seconds: range, low: float, high: float) -> Statement:
+        nonlocal notes
+        for second in seconds:
+            scores = rng.uniform(low, high, 2_000).astype(np.float32)
+            subject.passed(notes, block_of(rules, scores, at_ms=1_000 + 1_000 * second))
+            desk = Desk(ledger_next={}, verdict_next=0, waiting=(), tally=Tally(), notes=notes)
+            notes = dict(decode_desk(encode_desk(desk)).notes)
+        said = subject.statement(EvidenceBook(), notes, "logs", read=({}, 0))
+        assert said is not None
+        return said
+
+    assert not pass_by(range(5), 0.0, 0.5).has_fallen
+    fallen = pass_by(range(5, 7), 0.4, 0.9)
+    assert (fallen.state, fallen.stale_causes) == (CertificateState.STALE, (StaleCause.SCORES,))
+    assert fallen.has_fallen
+    assert fallen.signs is not None
+    assert fallen.signs.score_shift > 0.6
+    assert not contradictions(fallen)
+    assert not pass_by(range(7, 10), 0.0, 0.5).has_fallen
+    other = certifier(replace(rules, holdout=0.2), Watcher())
+    other.passed(notes, block_of(rules, np.full(2_000, 0.9, np.float32), at_ms=20_000))
+    begun = other.statement(EvidenceBook(), notes, "logs", read=({}, 0))
+    assert begun is not None
+    assert begun.signs == Readings(), "another entry of the policy begins anew"
+    without = certifier(replace(rules, signs=None), Watcher())
+    said = without.statement(EvidenceBook(), notes, "logs", read=({}, 0))
+    assert said is not None
+    assert said.signs is None
+
+
+def block_of(rules: TopicPolicy, score: NDArray[np.float32], *, at_ms: int) -> Block:
+    """A block of one partition, decided by score alone."""
+    rows = len(score)
+    return Block(
+        header=BlockHeader(
+            topic="logs",
+            partition=0,
+            first_offset=0,
+            last_offset=rows - 1,
+            rows=rows,
+            policy_id="p",
+            model_id="m1",
+            mask_set="masks-1",
+            worker="w",
+            delivery="exactly_once",
+            first_timestamp_ms=0,
+            last_timestamp_ms=0,
+            decided_at_ms=at_ms,
+            entry_id=rules.entry_id,
+        ),
+        offsets=np.arange(rows),
+        text_digests=np.arange(1, rows + 1, dtype=np.uint64) % np.uint64(7) + np.uint64(1),
+        decisions=decide(
+            score,
+            decodable=np.ones(rows, np.bool_),
+            readable=np.ones(rows, np.bool_),
+            thresholds=rules.thresholds,
+        ),
+    )

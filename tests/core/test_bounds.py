@@ -178,3 +178,10 @@ def test_counts_of_numpy_and_python() -> None:
     """A count may be any whole number type."""
     for found in (3, 3.0, np.int64(3), np.uint8(3)):
         assert missed_upper(found, 0.05, failure_probability=0.05) == 223.0
+
+
+@pytest.mark.parametrize("probability", [1e-9, 1e-18, 1e-100, 1e-300])
+def test_a_holdout_next_to_nothing_still_has_a_bound(probability: float) -> None:
+    """Beyond 2**53 whole numbers lie further apart than 1: the search ends all the same."""
+    assert missed_upper(0, probability, failure_probability=0.05) >= 4.1 / probability
+    assert missed_lower(0, probability, failure_probability=0.05) == 0.0

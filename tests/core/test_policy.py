@@ -23,7 +23,7 @@ from stream_filter.core.policy import (
     TopicPolicy,
     WhenOverloaded,
 )
-from stream_filter.core.targets import CalibratedFor, Slices, Target
+from stream_filter.core.targets import CalibratedFor, SignLimits, Slices, Target
 from stream_filter.core.template import parse_template
 
 BASE = TopicPolicy(
@@ -97,6 +97,8 @@ CHANGES: list[dict[str, Any]] = [
     {"target": Target(recall=0.95)},
     {"target": Target(recall=0.96)},
     {"target": Target(slices=Slices(fields=(("service",),)))},
+    {"signs": None},
+    {"signs": SignLimits(score_shift=0.3)},
     {"is_uncalibrated": True},
     {"certify_within": CertifyWithin(within_ms=86_400_000)},
     {"calibrated_for": FOR},

@@ -1,6 +1,7 @@
 """Certified, fallen with a drift, acting on all workers, and certified again: on a real broker."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from stream_filter.app.evidence_view import read_evidence
 from stream_filter.app.settings import load_settings
-from tests.e2e.test_evidence import KEPT, prepare, scene_on
+from tests.e2e.test_evidence import DROPPED, KEPT, prepare, scene_on
 
 pytestmark = pytest.mark.slow
 
@@ -165,3 +166,37 @@ async def test_a_slice_that_is_missed_is_named(kafka_gate: Any) -> None:
         assert said.returncode == 0, said.stderr
         (told,) = orjson.loads(said.stdout)
         assert told["finding"]["recall"]["upper"] > 0.9, "over all it is fine"
+
+
+@pytest.mark.kafka
+async def test_scores_that_are_spread_otherwise_withdraw_it(kafka_gate: Any) -> None:
+    """Without a verdict that says so: when four of five events score high where one in three did,
+    both workers drop nothing any more, and certificate, log and metrics name the sign."""
+    gate = kafka_gate
+    prepare(gate, signs={"window": "1s"})
+    usual = [
+        orjson.dumps({"service": "payments", **(DROPPED if n % 3 else KEPT)}) for n in range(3)
+    ]
+    other = [
+        orjson.dumps({"service": "payments", **(KEPT if n % 5 else DROPPED)}) for n in range(5)
+    ]
+    async with scene_on(gate) as scene:
+        for worker in (scene.start_worker(), scene.start_worker()):
+            await asyncio.to_thread(worker.wait_ready)
+        await scene.holder()
+        for _ in range(3):
+            await gate.send("logs", *({"value": value} for value in usual * 700))
+            await asyncio.sleep(1.5)
+        assert set(await states(scene)) <= {"uncertified", "certified"}
+        await gate.send("logs", *({"value": value} for value in other * 1_000))
+        await until(scene, "stale", within_s=30)
+        shown = gate.run("certificate")
+        assert "stale (scores)" in shown.stdout
+        assert "scores are spread otherwise than at first, by" in shown.stdout
+        for number, worker in enumerate(scene.workers):
+            page = (await asyncio.to_thread(worker.get, "/metrics"))[1].decode()
+            (reading,) = re.findall(r"stream_filter_score_shift{[^}]*} ([0-9.]+)", page)
+            assert 0.2 <= float(reading) < 0.47
+            log = (gate.folder / f"log-{number}").read_text()
+            assert "certificate.fallen" in log
+            assert "scores" in log
