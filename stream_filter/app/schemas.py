@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from stream_filter.app.audit_trail import AuditUse
 from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
 from stream_filter.app.policy_model import DefaultsModel, PolicyModel, RuleModel, TopicModel
@@ -150,6 +151,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "order.schema.json": _of_model(OrderModel, "stream-filter order"),
         "report.schema.json": _of_model(ReportModel, "stream-filter worker report"),
         "verdict.schema.json": _verdict(),
+        "audit-use.schema.json": _of_model(AuditUse, "stream-filter audit use"),
         "certificate.schema.json": _certificate(),
     }
 
