@@ -104,6 +104,9 @@ METADATA = {
     "a target.",
     "epoch_opened_ms": "Of a topic with a target: when the epoch of evidence began, Unix "
     "milliseconds.",
+    "previous_digest": "64 hex digits: the digest of the block before in this partition, where its "
+    "writer knew of one.",
+    "digest": "64 hex digits: BLAKE2b-256 of header and rows (docs/ledger.md).",
     "epoch_closes_ms": "Until when verdicts count for it, Unix milliseconds.",
 }
 """Texts for what the code names; a name without a text is an error."""

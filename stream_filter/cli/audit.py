@@ -8,6 +8,7 @@ _COMMANDS = {
     "summary": ("audit_summary", "summary"),
     "sample": ("audit_sample", "sample_drops"),
     "diff": ("audit_diff", "diff"),
+    "verify": ("audit_verify", "verify"),
 }
 """Module and function of each."""
 
