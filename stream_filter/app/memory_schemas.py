@@ -42,12 +42,13 @@ ENTRY = {
     "has one entry.",
     "at": "A time in Unix milliseconds where the kind has several entries for a key, else 0.",
     "numbers": "Signed 64-bit integers, as the kind says.",
-    "text": "The canonical text, where the kind needs it.",
+    "text": "The canonical text, or a digest, where the kind needs it.",
 }
 KINDS = {
     "clock": "The partition's clock.",
     "novelty": "Texts forwarded as novel: key is the digest.",
     "fold": "Open windows: key is the text's digest, at the window's beginning.",
+    "chain": "The digest of the partition's last block, under text.",
     "spending": "What a budget was spent on: key is the limit, at the beginning of a slot.",
 }
 """Texts for what the code names; a name without a text is an error."""

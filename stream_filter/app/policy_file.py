@@ -46,10 +46,9 @@ from stream_filter.core.policy import (
     TopicPolicy,
 )
 from stream_filter.core.targets import Target
-from stream_filter.core.template import parse_template
+from stream_filter.core.template import parse_path, parse_template
 
 LATER = {
-    "redact": "leave it out",
     "undo_for": "leave it out",
     "schedule": "leave it out, and push the policy when it is to hold",
 }
@@ -172,6 +171,7 @@ def _freeze(name: str, rules: TopicModel, budgets: Mapping[str, BudgetModel]) ->
             rules.budget, {topic: budgets[topic] for topic in targets if topic in budgets}
         ),
         overload=freeze_overload(rules.overload) if rules.overload else None,
+        redact=tuple(map(parse_path, rules.redact)),
     )
     return replace(own, challenger=_freeze_challenger(rules.challenger, own))
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,6 +23,7 @@ from stream_filter.app.target_model import (
     SignsModel,
     SlicesModel,
     TargetModel,
+    check_path,
 )
 from stream_filter.core.template import parse_template
 
@@ -345,6 +347,12 @@ class TopicModel(_Closed):
         "it never acts. null: none.",
         examples=[{"model": "payments-2"}, {"raw": {"drop_below": 0.3, "keep_above": 0.8}}],
     )
+    redact: list[Annotated[str, AfterValidator(check_path)]] = Field(
+        default=[],
+        max_length=100,
+        description="Fields that commands which show or export payloads leave out.",
+        examples=[["user.email", "card"]],
+    )
     rules: list[RuleModel] = Field(
         default=[],
         max_length=1000,
@@ -409,6 +417,7 @@ class DefaultsModel(_Closed):
     budget: BudgetModel | None = None
     overload: OverloadModel | None = None
     challenger: ChallengerModel | None = None
+    redact: list[Annotated[str, AfterValidator(check_path)]] | None = None
     rules: list[RuleModel] | None = None
 
 

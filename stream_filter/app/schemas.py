@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from stream_filter.app.audit_trail import AuditUse
 from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
 from stream_filter.app.policy_model import DefaultsModel, PolicyModel, RuleModel, TopicModel
@@ -103,6 +104,9 @@ METADATA = {
     "a target.",
     "epoch_opened_ms": "Of a topic with a target: when the epoch of evidence began, Unix "
     "milliseconds.",
+    "previous_digest": "64 hex digits: the digest of the block before in this partition, where its "
+    "writer knew of one.",
+    "digest": "64 hex digits: BLAKE2b-256 of header and rows (docs/ledger.md).",
     "epoch_closes_ms": "Until when verdicts count for it, Unix milliseconds.",
 }
 """Texts for what the code names; a name without a text is an error."""
@@ -150,6 +154,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "order.schema.json": _of_model(OrderModel, "stream-filter order"),
         "report.schema.json": _of_model(ReportModel, "stream-filter worker report"),
         "verdict.schema.json": _verdict(),
+        "audit-use.schema.json": _of_model(AuditUse, "stream-filter audit use"),
         "certificate.schema.json": _certificate(),
     }
 

@@ -163,6 +163,10 @@ class Settings(BaseSettings):
         default="stream-filter.certificates",
         description="With evidence: takes every certificate; compacted.",
     )
+    audit_topic: str = Field(
+        default="stream-filter.audit",
+        description="Takes a record for each use of a command that shows or sends payloads.",
+    )
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = Field(
         default=None, description="Of the record batches that the gate writes."
     )

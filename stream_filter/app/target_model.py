@@ -40,13 +40,13 @@ LongDuration = Annotated[
 ]
 
 
-def _check_path(value: str) -> str:
+def check_path(value: str) -> str:
     parse_path(value)
     return value
 
 
 FieldNames = Annotated[
-    list[Annotated[str, AfterValidator(_check_path)]], Field(min_length=1, max_length=4)
+    list[Annotated[str, AfterValidator(check_path)]], Field(min_length=1, max_length=4)
 ]
 _Rate = Annotated[
     str, BeforeValidator(check_rate), Field(json_schema_extra={"pattern": RATE_PATTERN})

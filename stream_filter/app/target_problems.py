@@ -26,6 +26,8 @@ RECALIBRATE = (
 def target_problems(rules: TopicPolicy, document: YamlDocument) -> list[str]:
     """A line for each: file, line, key, and the way out."""
     found = [*_calibration_problems(rules, document), *_holdout_problems(rules)]
+    if rules.redact and rules.format is Format.TEXT:
+        found.append(("redact", "plain text has no fields: leave it out, or use format: json"))
     if rules.target and rules.target.slices and rules.format is Format.TEXT:
         found.append(("slices", "plain text has no fields: leave it out, or use format: json"))
     if rules.target is None:

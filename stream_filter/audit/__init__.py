@@ -3,13 +3,27 @@
     from stream_filter import audit
 
     with audit.open("/var/lib/stream-filter", bootstrap="localhost:9092") as ledger:
-        ledger.summary(topic="payments.logs").by("reason")
+        audit.summarize(ledger, "payments.logs").by("reason")
         ledger.sql("SELECT reason, count(*) FROM decisions GROUP BY reason").df()
 
 The store alone, the topic alone (`audit.open("localhost:9092")`), or both as one view.
 """
 
+from stream_filter.audit.differing import challenged, policies
 from stream_filter.audit.opening import open_ledger as open  # noqa: A004  reads as audit.open
+from stream_filter.audit.proving import prove
 from stream_filter.audit.recorded import RecordedLedger
+from stream_filter.audit.sampling import Strangeness, sample
+from stream_filter.audit.summary import Summary, summarize
 
-__all__ = ["RecordedLedger", "open"]
+__all__ = [
+    "RecordedLedger",
+    "Strangeness",
+    "Summary",
+    "challenged",
+    "open",
+    "policies",
+    "prove",
+    "sample",
+    "summarize",
+]

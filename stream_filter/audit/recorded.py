@@ -30,7 +30,7 @@ class RecordedLedger:
         self, snapshots: Sequence[Snapshot], *, aside: "tempfile.TemporaryDirectory[str] | None"
     ) -> None:
         """`aside`: a folder that goes with it. Raises StreamFilterError."""
-        self._snapshots = snapshots
+        self.snapshots = snapshots
         self._aside = aside
         tables = []
         for index, snapshot in enumerate(snapshots):
@@ -131,7 +131,7 @@ class RecordedLedger:
         for (_, store, file), wanted in runs:
             found = {
                 facts.place: block
-                for facts, block in self._snapshots[store].read(file, frozenset(wanted))
+                for facts, block in self.snapshots[store].read(file, frozenset(wanted))
             }
             for place in wanted:
                 yield found.pop(place)
@@ -142,7 +142,7 @@ class RecordedLedger:
         if row is None:
             return None
         wanted = frozenset({(row["ledger_partition"], row["ledger_offset"])})
-        found = self._snapshots[int(row["store"])].read(str(row["file"]), wanted)
+        found = self.snapshots[int(row["store"])].read(str(row["file"]), wanted)
         return next(block for _, block in found)
 
     def facts_at(self, position: Position) -> dict[str, Any] | None:
@@ -188,5 +188,5 @@ class RecordedLedger:
             )
         for bound, sign in zip(window_ms, (">=", "<"), strict=True):
             if bound is not None:
-                found = found.filter(f"{column} {sign} epoch_ms({int(bound)})::TIMESTAMPTZ")
+                found = found.filter(f'"{column}" {sign} epoch_ms({int(bound)})::TIMESTAMPTZ')
         return found

@@ -11,7 +11,7 @@ from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.ledger import Block
 from stream_filter.store.block_facts import BlockFacts
 from stream_filter.store.catalogue import load_catalogue
-from stream_filter.store.decision_file import LABELS, DecisionFile
+from stream_filter.store.decision_file import LABELS, DecisionFile, StoredBlock
 from stream_filter.store.decision_rows import DECISION_ROWS
 from stream_filter.store.folder import Folder
 from stream_filter.store.judgement_rows import JUDGEMENTS
@@ -61,6 +61,18 @@ class Snapshot:
         with _compacted():
             file = DecisionFile(self.folder.filesystem, self.folder.path(name))
         yield from file.blocks(wanted)
+
+    def whole(self, stretch: Stretch) -> Iterator[tuple[StoredBlock, Block]]:
+        """All that a file holds, each page compared with its checksum."""
+        with _compacted():
+            path = self.folder.path(stretch.name)
+            file = DecisionFile(self.folder.filesystem, path, checks_pages=True)
+        yield from file.whole()
+
+    def footer(self, stretch: Stretch) -> list[BlockFacts]:
+        """The facts that a file itself holds."""
+        with _compacted():
+            return DecisionFile(self.folder.filesystem, self.folder.path(stretch.name)).facts
 
     def dataset(self, kind: str) -> ds.Dataset:
         """All rows of a kind, with topic and day."""

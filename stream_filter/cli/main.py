@@ -6,6 +6,7 @@ import click
 
 from stream_filter import __version__
 from stream_filter.cli.archive import archive
+from stream_filter.cli.audit import audit
 from stream_filter.cli.calibrate import calibrate
 from stream_filter.cli.cases import run_case_file
 from stream_filter.cli.certificate import certificate
@@ -46,6 +47,7 @@ def main() -> None:
     Release what waits:   stream-filter drain --policy policy.yaml
     Prove nothing lost:   stream-filter ledger verify --topic TOPIC
     Keep it for audits:   stream-filter archive --store FOLDER
+    Question the drops:   stream-filter audit summary --topic TOPIC --from 24h
     Compare a challenger: stream-filter ledger diff --topic TOPIC
     Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
     Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95
@@ -80,6 +82,7 @@ COMMANDS = (
     drain_deferred,
     ledger,
     archive,
+    audit,
     demo,
 )
 for command in COMMANDS:

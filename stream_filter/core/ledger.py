@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from stream_filter.core.decision import Decisions
 
-LEDGER_VERSION = "1"
+LEDGER_VERSION = "2"
+"""Blocks of version 2 are links of a chain; those of version 1 read as blocks without digests."""
+READABLE_VERSIONS = ("1", LEDGER_VERSION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,11 @@ class BlockHeader:
     epoch_closes_ms: int = 0
     """Of a topic with a target: the epoch of evidence that the block belongs to, Unix
     milliseconds. Verdicts count until it closes."""
+
+    previous_digest: str = ""
+    """Of the block before in this partition; empty where its writer knew of none."""
+    digest: str = ""
+    """Of this block (`core/chain.py`); empty in blocks of version 1."""
 
     @property
     def block_id(self) -> str:

@@ -7,6 +7,7 @@ part is saved and loaded as entries of one shape, so that a new kind needs nothi
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from stream_filter.core.chain import ChainEnd
 from stream_filter.core.clock import PartitionClock
 from stream_filter.core.entry import Entry
 from stream_filter.core.folds import Folds
@@ -55,12 +56,13 @@ class Memory:
         self.novelty = NoveltyCounts()
         self.folds = Folds()
         self.spending = Spending()
+        self.chain = ChainEnd()
         self.text_counts = TextCounts()
         """Only ranks records of equal score, and begins anew with each owner: not saved."""
 
     @property
     def parts(self) -> tuple[MemoryPart, ...]:
-        return (self.clock, self.novelty, self.folds, self.spending)
+        return (self.clock, self.novelty, self.folds, self.spending, self.chain)
 
     def changes(self) -> dict[str, list[Entry]]:
         """By kind, without kinds that did not change."""

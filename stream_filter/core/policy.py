@@ -12,7 +12,7 @@ from stream_filter.core.budget import Budget, Overflow
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.holdout_choice import CertifyWithin
 from stream_filter.core.targets import USUAL_SIGNS, CalibratedFor, SignLimits, Target
-from stream_filter.core.template import TextTemplate
+from stream_filter.core.template import FieldPath, TextTemplate
 
 
 class Mode(StrEnum):
@@ -136,6 +136,8 @@ class TopicPolicy:
     """Of drift, beside a target; None: they are not looked for."""
     budget: Budget | None = None
     overload: Overload | None = None
+    redact: tuple[FieldPath, ...] = ()
+    """What commands that show payloads leave out. Decides nothing."""
 
     @property
     def reading_id(self) -> str:
@@ -148,7 +150,7 @@ class TopicPolicy:
     def entry_id(self) -> str:
         """16 hex digits of the SHA-256 of this entry alone, mask set included: what evidence of
         the topic is counted under."""
-        return _digest({"masks": MASK_SET_VERSION, "topics": [_content(self)]})
+        return _digest({"masks": MASK_SET_VERSION, "topics": [_content(replace(self, redact=()))]})
 
     @property
     def rule_labels(self) -> tuple[str, ...]:

@@ -283,6 +283,7 @@ class Gate:
             if unread_because is None
             else None,
         )
+        block = memory.memory.chain.add(block)
         decided = perf_counter()
 
         emissions = emissions_of(

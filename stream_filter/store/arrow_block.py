@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from stream_filter.core.decision import Decisions, Reason, Route, Verdict
 from stream_filter.core.errors import StreamFilterError
-from stream_filter.core.ledger import LEDGER_VERSION, Block, BlockHeader, Challenge
+from stream_filter.core.ledger import (
+    LEDGER_VERSION,
+    READABLE_VERSIONS,
+    Block,
+    BlockHeader,
+    Challenge,
+)
 
 _ClosedList: TypeAlias = type[Verdict] | type[Route] | type[Reason]
 _LABEL = pa.dictionary(pa.uint8(), pa.string())
@@ -179,7 +185,7 @@ def _metadata(header: BlockHeader) -> dict[str, str]:
 def read_header(metadata: dict[bytes, bytes] | None) -> BlockHeader:
     """The header in a schema's metadata. Raises KeyError or ValueError."""
     text = {name.decode(): value.decode() for name, value in (metadata or {}).items()}
-    if text["ledger_version"] != LEDGER_VERSION:
+    if text["ledger_version"] not in READABLE_VERSIONS:
         raise ValueError(f"ledger version {text['ledger_version']}, this reads {LEDGER_VERSION}")
     values = {
         field.name: int(text[field.name]) if field.type is int else text[field.name]

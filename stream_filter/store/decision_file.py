@@ -94,6 +94,11 @@ class DecisionFile:
             if sum(each.header.rows for each in self.facts) != self._file.metadata.num_rows:
                 raise ValueError("its rows are not those that its footer names")
 
+    def whole(self) -> Iterator[tuple[StoredBlock, Block]]:
+        """All blocks, with all columns of their rows and as they were written."""
+        for stored_block in self.rows():
+            yield stored_block, self._block(stored_block.rows, stored_block.facts)
+
     def rows(self) -> Iterator[StoredBlock]:
         """All blocks with their rows, in the file's order."""
         for group, facts in self._by_group():

@@ -97,6 +97,7 @@ CHANGES: list[dict[str, Any]] = [
     {"target": Target(recall=0.95)},
     {"target": Target(recall=0.96)},
     {"target": Target(slices=Slices(fields=(("service",),)))},
+    {"redact": (("user", "email"),)},
     {"signs": None},
     {"signs": SignLimits(score_shift=0.3)},
     {"is_uncalibrated": True},
@@ -121,6 +122,12 @@ def test_changes_differ_from_each_other() -> None:
 def test_every_field_is_tried() -> None:
     """The changes above leave out no field of a topic's rules."""
     assert {key for change in CHANGES for key in change} == set(TopicPolicy.__slots__)
+
+
+def test_what_is_redacted_is_no_other_entry() -> None:
+    """Evidence goes on to count when a field is to be hidden: nothing is decided otherwise."""
+    (rules,) = policy_of("a").topics
+    assert replace(rules, redact=(("card",),)).entry_id == rules.entry_id
 
 
 def test_order_of_topics_counts() -> None:

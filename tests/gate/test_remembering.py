@@ -17,6 +17,7 @@ from stream_filter.gate.batch import Emission, Outcome, RecordBatch
 from stream_filter.gate.fold_summary import parse_summary
 from stream_filter.gate.gate import Gate
 from stream_filter.gate.partition_memory import PartitionMemory
+from stream_filter.store.msgpack_memory import MsgpackMemoryCodec
 
 MakeGate = Callable[..., Gate]
 MakeBatch = Callable[[Sequence[Any]], RecordBatch]
@@ -262,12 +263,13 @@ def test_a_policy_that_folds_no_more_ends_the_windows(
         assert len(saved) == 1
 
 
-def test_without_novelty_and_folds_nothing_is_saved(
+def test_without_novelty_and_folds_only_the_chain_is_saved(
     make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord, rules: TopicPolicy
 ) -> None:
-    """A topic that uses none of this writes nothing to the memory topic."""
+    """A topic that uses none of this writes the last block's digest to the memory topic."""
     gate = make_gate(rules)
     memory = fresh(gate)
     records = [record(offset=i, value=b'{"m":"routine"}') for i in range(10)]
-    assert gate.process(batch_of(records), {}, memory).memory == []
+    (saved,) = gate.process(batch_of(records), {}, memory).memory
+    assert set(MsgpackMemoryCodec().decode(saved.value).entries) == {"chain"}
     assert gate.settle(memory, next_offset=10, idle_s=3_600.0) is None

@@ -358,6 +358,7 @@ def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
         # Of a topic that has everything, also a target and slices.
         **({} if rule is None else {"entry_id": "f" * 16, "epoch_opened_ms": 4}),
         **({} if rule is None else {"epoch_closes_ms": 5, "overload": "forward"}),
+        **({} if rule is None else {"previous_digest": "a" * 64, "digest": "b" * 64}),
     )
     decisions = Decisions(
         score=np.array([0.5, np.nan], np.float32),

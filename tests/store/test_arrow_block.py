@@ -92,6 +92,8 @@ def blocks(draw: st.DrawFn) -> Block:
         entry_id=draw(names),
         epoch_opened_ms=draw(st.integers(0, 2**60)),
         epoch_closes_ms=draw(st.integers(0, 2**60)),
+        previous_digest=draw(names),
+        digest=draw(names),
     )
     return Block(
         header=header,
@@ -188,7 +190,7 @@ def with_metadata(**changes: str) -> bytes:
         (b"", ""),
         (b"\x00" * 100, ""),
         (b'{"json": true}', ""),
-        (with_metadata(ledger_version="2"), "ledger version 2, this reads 1"),
+        (with_metadata(ledger_version="3"), "ledger version 3, this reads 2"),
         (with_metadata(topic=""), "topic"),
         (with_metadata(partition="three"), "three"),
         (with_metadata(rows="4"), "rows"),
