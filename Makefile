@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench chaos slow statistics schemas clean
+.PHONY: demo test train-test check bench chaos slow statistics schemas clean
 
 demo: $(VENV)/.demo
 	$(BIN)/stream-filter demo $(ARGS)
@@ -26,6 +26,10 @@ slow: $(VENV)/.dev
 
 statistics: $(VENV)/.dev
 	$(BIN)/python -m pytest -m statistics -s $(ARGS)
+
+# In an environment of its own: all else is tested without torch.
+train-test: $(VENV)-train/.train
+	$(VENV)-train/bin/python -m pytest -m "train and not chaos" $(ARGS)
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(ARGS)
@@ -50,5 +54,10 @@ $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[demo,bench]'
 	touch $@
 
+$(VENV)-train/.train: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-train
+	$(VENV)-train/bin/python -m pip install --quiet -e '.[demo,dev,train]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,19 +1,19 @@
 """A pack on labelled events, beside what is cheaper: what `stream-filter evaluate` does."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.app.figures import Figures, figures, keyword_scores
+from stream_filter.app.baselines import baseline_scores
+from stream_filter.app.figures import Figures, figures
 from stream_filter.app.labelled_events import LabelledEvents
-from stream_filter.app.scout_training import MOST_TEXTS, train_scout
 from stream_filter.app.splits import unsplit_groups
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.ranking import ReliabilityBin, precision_recall, reliability
 
-PACK, KEYWORDS, NGRAMS = "the pack", "keyword rule", "n-grams, trained on these events"
+PACK = "the pack"
 _SLICES_SHOWN = 10
 
 Floats = NDArray[np.float64]
@@ -40,8 +40,8 @@ class Evaluation:
     reliability: list[ReliabilityBin]
     """Of the pack."""
     at: AtThreshold | None
-    left_out: str | None
-    """Why there are no n-grams beside the pack, where there are none."""
+    left_out: dict[str, str]
+    """What is missing beside the pack, and why."""
 
 
 def evaluate_pack(
@@ -49,12 +49,12 @@ def evaluate_pack(
     events: LabelledEvents,
     *,
     threshold: float | None,
+    encoder: str,
     seed: int,
     seconds: float,
 ) -> Evaluation:
-    """`scores`: shape (distinct texts,). The n-grams are cross-validated by group on these very
-    events: they know the stream, as a pack of another stream does not. Raises ConfigError where
-    the events are of one class."""
+    """`scores`: shape (distinct texts,). `encoder`, `seed`, `seconds`: for what stands beside the
+    pack. Raises ConfigError where the events are of one class, or there is no such encoder."""
     important = events.important == 1
     if important.all() or not important.any():
         raise ConfigError(
@@ -64,16 +64,8 @@ def evaluate_pack(
         )
     groups = unsplit_groups(events)
     by_event = scores.astype(np.float64)[events.codes]
-    found = {PACK: by_event, KEYWORDS: keyword_scores(events.texts)[events.codes]}
-    left_out = None
-    if len(events.texts) > MOST_TEXTS:
-        left_out = f"{len(events.texts):,} distinct texts, more than {MOST_TEXTS:,}"
-    else:
-        try:
-            untimed = replace(events, times_s=np.full(len(groups), np.nan))
-            found[NGRAMS] = train_scout(untimed, recall=0.99, seed=seed, seconds=seconds).scores
-        except ConfigError as error:
-            left_out = str(error)
+    beside = baseline_scores(events, encoder=encoder, seed=seed, seconds=seconds)
+    found = {PACK: by_event, **beside.scores}
     return Evaluation(
         contenders={
             name: figures(column, important, events.weights, groups)
@@ -89,7 +81,7 @@ def evaluate_pack(
         },
         reliability=reliability(by_event, important, events.weights),
         at=None if threshold is None else _at(threshold, by_event, important, events.weights),
-        left_out=left_out,
+        left_out=beside.left_out,
     )
 
 

@@ -33,13 +33,16 @@ def held_out_folds(events: LabelledEvents, *, seed: int) -> tuple[list[NDArray[n
     """Masks of shape (n,), each True where an event tests what the others trained; and in words.
 
     Where every event has a time, one: the fifth of the groups that begin last. Else five, by
-    group, with important ones dealt out evenly. Raises ConfigError where there is too little to
+    group, with both classes dealt out evenly. Raises ConfigError where there is too little to
     split.
     """
     groups = unsplit_groups(events)
     count = int(groups.max()) + 1
-    has_important = np.bincount(groups, events.important == 1, count) > 0
-    have = int(has_important.sum()), int((~has_important).sum())
+    important = events.important == 1
+    has_important, has_other = (
+        np.bincount(groups, rows, count) > 0 for rows in (important, ~important)
+    )
+    have = int(has_important.sum()), int(has_other.sum())
     if min(have) < FOLDS:
         raise ConfigError(
             f"too few labels to hold any out: {have[0]:,} different important texts (or groups) "
@@ -50,14 +53,13 @@ def held_out_folds(events: LabelledEvents, *, seed: int) -> tuple[list[NDArray[n
         np.minimum.at(begins, groups, events.times_s)
         late = np.zeros(count, np.bool_)
         late[np.argsort(begins, kind="stable")[-max(1, int(count * _HELD_OUT_BY_TIME)) :]] = True
-        if has_important[late].any() and not has_important[late].all():
-            tested = late[groups]
-            if (events.important[~tested] == 1).any() and (events.important[~tested] == 0).any():
-                return [tested], "the latest fifth of the groups held out, by time"
+        tested = late[groups]
+        if all(0 < important[rows].sum() < rows.sum() for rows in (tested, ~tested)):
+            return [tested], "the latest fifth of the groups held out, by time"
     rng = np.random.default_rng(seed)
     fold_of = np.zeros(count, np.int64)
-    for kind in (True, False):
-        members = rng.permutation(np.flatnonzero(has_important == kind))
+    for kind in (has_important & ~has_other, has_important & has_other, ~has_important):
+        members = rng.permutation(np.flatnonzero(kind))
         fold_of[members] = np.arange(len(members)) % FOLDS
     folds = [fold_of[groups] == fold for fold in range(FOLDS)]
     return folds, f"{FOLDS}-fold, groups (or canonical texts) held out whole"

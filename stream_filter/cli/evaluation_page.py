@@ -11,7 +11,7 @@ from stream_filter.app.figures import RECALLS, Figures
 from stream_filter.app.pack_evaluation import Evaluation
 
 _SIDE = 320
-_COLOURS = ("#0b62a4", "#c05000", "#5a8f29")
+_COLOURS = ("#0b62a4", "#c05000", "#5a8f29", "#8a3ffc", "#6f6f6f")
 _MOST_POINTS = 400
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -29,7 +29,7 @@ def evaluation_page(found: Evaluation, *, pack: str, model_id: str, data_sha256:
         f"<h1>{escape(pack)}</h1><p>Model id {escape(model_id)}; events of SHA-256 "
         f"{escape(data_sha256)}.</p>",
         _table("", found.contenders),
-        f"<p>n-grams were left out: {escape(found.left_out)}</p>" if found.left_out else "",
+        *(f"<p>Left out: {escape(n)}: {escape(why)}</p>" for n, why in found.left_out.items()),
     ]
     if found.at is not None:
         parts.append(

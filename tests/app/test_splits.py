@@ -85,3 +85,17 @@ def test_too_few_labels() -> None:
     rows = [(n, None, n < 4) for n in range(200)]
     with pytest.raises(ConfigError, match="4 different important texts"):
         held_out_folds(events(rows), seed=3)
+
+
+def test_groups_may_hold_both_classes() -> None:
+    """Where every group has important and other events, groups are dealt all the same."""
+    rows = [(10 * group + n, group, n == 0) for group in range(7) for n in range(3)]
+    folds, _ = held_out_folds(events(rows), seed=1)
+    important = np.array([label for _, _, label in rows])
+    for tested in folds:
+        for side in (tested, ~tested):
+            assert 0 < important[side].sum() < side.sum()
+    timed = events(rows, [float(group) for _, group, _ in rows])
+    (late,), said = held_out_folds(timed, seed=1)
+    assert "time" in said
+    assert set(timed.groups[late]) == {-7}

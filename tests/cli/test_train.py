@@ -105,7 +105,10 @@ def test_evaluate_stands_beside_what_is_cheaper(
     """Keyword rule and n-grams on the same events; slices add up."""
     found = json.loads(invoke("evaluate", trained, labelled, "--slice", "site", "--json").stdout)
     contenders = found["contenders"]
-    assert set(contenders) == {"the pack", "keyword rule", "n-grams, trained on these events"}
+    known = {"the pack", "keyword rule", "n-grams, trained on these events"}
+    trained_too = {"n-gram TF-IDF + logistic regression", "frozen encoder + logistic regression"}
+    assert known <= set(contenders) <= known | trained_too
+    assert set(found["left_out"]) == trained_too - set(contenders)
     assert {c["events"] for c in contenders.values()} == {600}
     assert contenders["keyword rule"]["auc"]["value"] < 0.9
     rows = found["slices"]["site"].values()
@@ -210,7 +213,7 @@ def test_page_needs_nothing_else(invoke: Invoke, trained: Path, tmp_path: Path) 
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert "http" not in text
-    assert text.count("<polyline") == 4
+    assert text.count("<polyline") in {4, 6}  # precision of each contender, calibration of the pack
     model_id = load_pack(trained).model_id
     assert model_id in text
     missing = invoke("evaluate", trained, path, "--html", tmp_path / "no" / "report.html")

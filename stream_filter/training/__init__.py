@@ -1,0 +1,1 @@
+"""What needs the [train] extra: torch, transformers, scikit-learn, onnx. No worker imports it."""
