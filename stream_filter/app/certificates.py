@@ -50,16 +50,17 @@ class Certificates:
         return sorted(self._latest.values(), key=lambda s: (s.topic, s.at_ms))
 
     @property
-    def fallen(self) -> frozenset[tuple[str, str]]:
+    def fallen(self) -> dict[tuple[str, str], float]:
         """Topics and entries of the policy whose newest certificate has fallen, or stands and was
-        not stated again for so long that nobody can be there who would withdraw it."""
+        not stated again for so long that nobody can be there who would withdraw it; with
+        `Statement.drops_below`."""
         newest = {(s.topic, s.entry_id): s for s in self.latest}
         now_ms = self._clock_ms()
-        return frozenset(
-            place
+        return {
+            place: statement.drops_below
             for place, statement in newest.items()
             if statement.has_fallen or statement.is_abandoned(now_ms)
-        )
+        }
 
     def last(self, key: tuple[str, str, str]) -> Statement | None:
         """What was stated last of one certificate."""

@@ -3,7 +3,7 @@ and then."""
 
 import asyncio
 from collections.abc import Callable, MutableMapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +15,8 @@ from stream_filter.core.ledger import Block
 from stream_filter.core.policy import Policy, TopicPolicy
 from stream_filter.core.signs import Readings, SignState, passing, watch_signs
 from stream_filter.core.statement import Extent, Statement, state
-from stream_filter.core.targets import SignLimits
+from stream_filter.core.targets import OnFailure, SignLimits
+from stream_filter.core.widening import Widening, widening
 from stream_filter.store.statement_json import encode_statement
 
 _EVERY_S = 0.5
@@ -146,9 +147,12 @@ class Certifier:
             ),
             signs=signs,
         )
+        found = replace(found, widened=_widened(book, found, last, patience_ms))
         if last is None or (found.state, found.has_fallen) != (last.state, last.has_fallen):
             return found
         age_ms = now_ms - last.at_ms
+        if found.widened != last.widened:
+            return found
         is_news = found.evidence_digest != last.evidence_digest and age_ms >= _REFRESH_MS
         # Nothing new is said again all the same: else it would count as abandoned.
         return found if is_news or age_ms >= rules.target.max_age_ms / _WITHIN_MAX_AGE else None
@@ -177,6 +181,22 @@ def _watch(rules: TopicPolicy) -> RecallWatch | None:
     return RecallWatch(
         recall=rules.target.recall, holdout=max(holdouts), failure_probability=_DRIFT_FAILURE
     )
+
+
+def _widened(
+    book: EvidenceBook, now: Statement, last: Statement | None, patience_ms: int
+) -> Widening | None:
+    """Found once after each fall, and kept until the certificate stands again."""
+    if now.on_failure is not OnFailure.WIDEN or not now.has_fallen:
+        return None
+    if last is not None and last.has_fallen and last.widened is not None:
+        return last.widened
+    pages = [
+        page
+        for page in book.pages.values()
+        if (page.epoch.topic, page.epoch.policy_id, page.epoch.model_id) == now.key
+    ]
+    return widening(pages, now.target, patience_ms=patience_ms)
 
 
 def _alarms(

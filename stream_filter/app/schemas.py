@@ -82,6 +82,9 @@ CERTIFICATE = {
     "for its verdict before it counts: who reads as far counts the same.",
     "signs": "How far the signs of drift are up that need no verdict, chance apart; null: they are "
     "not looked for.",
+    "widened": "With on_failure widen, since the fall: below which scores events are still "
+    "dropped, the share that is forwarded, and on how many important events that rests; null: "
+    "nothing is.",
 }
 METADATA = {
     "ledger_version": "Version of this schema.",

@@ -15,6 +15,7 @@ from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
 from stream_filter.core.certificate import CertificateState, StaleCause
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.statement import Statement, contradictions
+from stream_filter.core.targets import OnFailure
 from stream_filter.kafka.certificate_board import KafkaCertificateBoard
 from stream_filter.store.statement_json import decode_statement
 
@@ -186,7 +187,10 @@ def _print(statements: Sequence[Statement]) -> None:
                 "--evidence run?"
             )
         elif statement.has_fallen:
-            click.echo(f"{statement.topic}: on_failure {statement.on_failure.value} is in force")
+            click.echo(
+                f"{statement.topic}: on_failure {statement.on_failure.value} is in force"
+                + _widened(statement)
+            )
         elif statement.forecast_ms is not None:
             click.echo(
                 f"{statement.topic}: certified as likely as not by {_time(statement.forecast_ms)}"
@@ -204,6 +208,18 @@ def _print_line(statement: Statement, *, as_json: bool) -> None:
 def _state(statement: Statement) -> str:
     causes = ", ".join(cause.value for cause in statement.stale_causes)
     return f"{statement.state.value} ({causes})" if causes else statement.state.value
+
+
+def _widened(statement: Statement) -> str:
+    if statement.on_failure is not OnFailure.WIDEN:
+        return ""
+    widened = statement.widened
+    if widened is None:
+        return ": all is forwarded until enough important events are judged"
+    return (
+        f": scores below {widened.drop_below:.4g} are dropped, {widened.forwarded_share:.1%} is "
+        f"forwarded, by {widened.important:,} important events judged since"
+    )
 
 
 def _signs_up(statement: Statement) -> str:

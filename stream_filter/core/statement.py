@@ -17,6 +17,7 @@ from stream_filter.core.evidence import EpochEvidence
 from stream_filter.core.findings import Finding
 from stream_filter.core.signs import Readings
 from stream_filter.core.targets import OnFailure, RecallTarget
+from stream_filter.core.widening import Widening
 
 STATEMENT_VERSION = "1"
 GRACE_MS = 60_000
@@ -75,6 +76,9 @@ class Statement:
     signs: Readings | None = None
     """Of drift, as they stand without any verdict; None where they are not looked for."""
 
+    widened: Widening | None = None
+    """Since the fall, with `on_failure` widen: what is dropped still; None: nothing."""
+
     @property
     def has_fallen(self) -> bool:
         """Whether `on_failure` acts. A new policy or pack makes a certificate stale in word only:
@@ -83,6 +87,11 @@ class Statement:
         if self.state is CertificateState.STALE:
             return bool(set(self.stale_causes) - _BY_ORDER)
         return self.state is CertificateState.REFUTED
+
+    @property
+    def drops_below(self) -> float:
+        """While it has fallen, only scores below are dropped, and nothing by a rule: 0, nothing."""
+        return self.widened.drop_below if self.has_fallen and self.widened else 0.0
 
     def is_abandoned(self, now_ms: int) -> bool:
         """Whether it says that the topic is certified and is older than any verdict may be. Who

@@ -17,7 +17,8 @@ class OnFailure(StrEnum):
     FORWARD_ALL = "forward_all"
     """Nothing of the topic is dropped, by score or by rule; scores are still given."""
     WIDEN = "widen"
-    """The threshold is lowered to the one that the evidence at hand supports."""
+    """The threshold is lowered to the one that the verdicts since the fall support; until there is
+    one, as `FORWARD_ALL`."""
     SHADOW = "shadow"
     """As in shadow mode: decided as before, everything forwarded."""
 

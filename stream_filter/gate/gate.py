@@ -105,9 +105,10 @@ class Gate:
         first = self._switch.current
         self._switch.change(replace(first, paused=paused, is_known=is_known))
 
-    def fall(self, fallen: frozenset[tuple[str, str]]) -> None:
-        """Whose certificates have fallen: topics, with the `entry_id` of what they were of. Batches
-        that begin from now on are decided by the `on_failure` of their targets."""
+    def fall(self, fallen: Mapping[tuple[str, str], float]) -> None:
+        """Whose certificates have fallen: topics, with the `entry_id` of what they were of, and
+        below which scores `widen` still drops. Batches that begin from now on are decided by the
+        `on_failure` of their targets."""
         self._switch.fall(fallen)
 
     @property
@@ -133,7 +134,7 @@ class Gate:
             policy_id=policy.policy_id,
             paused=(),
             is_known=True,
-            fallen=frozenset(),
+            fallen={},
             caches={
                 name: kept[name]
                 if name in kept and kept[name].scorer is scorer
@@ -199,8 +200,8 @@ class Gate:
         started = perf_counter()
         rules = force.policy.for_topic(batch.topic)
         assert rules is not None, f"subscribed to {batch.topic}, which no rule covers"
-        on_failure = force.failure_of(batch.topic, rules)
-        if on_failure is OnFailure.SHADOW:
+        failure = force.failure_of(batch.topic, rules)
+        if failure is not None and failure[0] is OnFailure.SHADOW:
             rules = replace(rules, mode=Mode.SHADOW)
         unread_because = force.forwards_all(batch.topic)
         rule: NDArray[np.int16] | None = None
@@ -223,7 +224,7 @@ class Gate:
         cache = force.caches[rules.model]
         model_id = cache.model_id
         digests = [text_digest(text) for text in texts.distinct]
-        by_text, scouted, texts_read, failure = score_texts(
+        by_text, scouted, texts_read, away = score_texts(
             cache, texts, digests, rule, overload=overload
         )
         # A pack that was away may have been loaded to score this batch.
@@ -257,7 +258,7 @@ class Gate:
                     keys=list(map(attrgetter("key"), batch.records)),
                     by_scout=by_code(scouted, texts.codes, np.False_),
                     is_overloaded=leaves_unread,
-                    spares_drops=on_failure in (OnFailure.FORWARD_ALL, OnFailure.WIDEN),
+                    drops_only_below=failure[1] if failure is not None else None,
                 ),
                 memory.memory,
                 shares=budget_shares(force.policy, rules, (batch.topic, batch.partition), sources),
@@ -310,7 +311,7 @@ class Gate:
             texts_read=texts_read,
             forwarded_tokens=_forwarded_tokens(batch.records, decisions),
             is_behind=overload is not None,
-            degraded_because=_UNKNOWN if not force.is_known else str(failure) if failure else None,
+            degraded_because=_UNKNOWN if not force.is_known else str(away) if away else None,
             seconds={
                 "read": was_read - started,
                 "score": scored - was_read,

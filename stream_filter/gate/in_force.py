@@ -39,18 +39,24 @@ class InForce:
     """By entry of the policy, where it has rules."""
     readers: Mapping[str, TextReader]
     """By entry of the policy."""
-    fallen: frozenset[tuple[str, str]]
-    """Topics whose certificate has fallen, with the `entry_id` that it was of."""
+    fallen: Mapping[tuple[str, str], float]
+    """Topics whose certificate has fallen, with the `entry_id` that it was of; and below which
+    scores `widen` still drops."""
     challengers: Mapping[str, Challenging]
     """By entry of the policy, where it has one."""
     entry_ids: Mapping[str, str]
     """By entry of the policy that has a target: what its evidence is counted under."""
 
-    def failure_of(self, topic: str, rules: TopicPolicy) -> OnFailure | None:
-        """What is to be done because a topic's certificate has fallen, if it has."""
-        if rules.target is None or (topic, self.entry_ids[rules.topic]) not in self.fallen:
+    def failure_of(self, topic: str, rules: TopicPolicy) -> tuple[OnFailure, float] | None:
+        """What is to be done because a topic's certificate has fallen, if it has, and below which
+        scores something is dropped all the same."""
+        if rules.target is None:
             return None
-        return rules.target.on_failure
+        drops_below = self.fallen.get((topic, self.entry_ids[rules.topic]))
+        if drops_below is None:
+            return None
+        action = rules.target.on_failure
+        return action, drops_below if action is OnFailure.WIDEN else 0.0
 
     def forwards_all(self, topic: str) -> Reason | None:
         """The reason why everything of a topic is forwarded unread, if it is."""
@@ -90,7 +96,7 @@ class Switch:
         with self._lock:
             self._current = replace(following, fallen=self._current.fallen)
 
-    def fall(self, fallen: frozenset[tuple[str, str]]) -> None:
+    def fall(self, fallen: Mapping[tuple[str, str], float]) -> None:
         """From the next batch on."""
         with self._lock:
             if fallen != self._current.fallen:

@@ -52,8 +52,9 @@ class Scored:
     """Shape (n,), estimated; read only where the policy has a budget."""
     keys: Sequence[bytes | None]
     """The n records' keys."""
-    spares_drops: bool = False
-    """The topic's certificate has fallen: nothing is dropped for its score or by a rule."""
+    drops_only_below: float | None = None
+    """The topic's certificate has fallen: nothing is dropped by a rule, and for its score only
+    what the model scores below this."""
     by_scout: NDArray[np.bool_]
     """Shape (n,): scored by the pack's scout alone."""
     is_overloaded: bool = False
@@ -97,8 +98,11 @@ def route_batch(
     share = holdout_of(rules.rules, decisions.rule, rules.holdout)
     is_held_out = held_out(texts.offsets, probability=share, **draw)
     decisions = hold_out(decisions, is_held_out, share)
-    if batch.spares_drops:
-        decisions = leave_unenforced(decisions, np.zeros(texts.offsets.shape, np.bool_))
+    if batch.drops_only_below is not None:
+        is_dropped = ~batch.by_scout & (batch.score < np.float32(batch.drops_only_below))
+        if decisions.rule is not None:
+            is_dropped &= decisions.rule < 0
+        decisions = leave_unenforced(decisions, is_dropped)
     enforced = _enforced(rules, batch, draw)
     if rules.fold is None and rules.budget is None:
         return leave_unenforced(decisions, enforced), memory.folds.end_all()

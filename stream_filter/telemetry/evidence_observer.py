@@ -91,6 +91,16 @@ class EvidenceTelemetry:
             metrics.recall_lower.labels(topic).set(finding.recall.lower)
             metrics.recall_upper.labels(topic).set(finding.recall.upper)
             metrics.missed_upper.labels(topic).set(finding.missed.upper)
+        widened = statement.widened
+        if widened is not None and (last is None or last.widened != widened):
+            _log.warning(
+                "certificate.widened",
+                topic=topic,
+                drops_below=widened.drop_below,
+                forwarded_share=round(widened.forwarded_share, 4),
+                important=widened.important,
+                effect="only scores below are dropped, nothing by a rule, until it stands again",
+            )
         now = (statement.state, statement.has_fallen)
         if last is not None and (last.state, last.has_fallen) == now:
             return

@@ -9,18 +9,21 @@ from numpy.typing import NDArray
 
 from stream_filter.app.certificates import Certificates
 from stream_filter.app.certifier import Certifier
+from stream_filter.core.block_evidence import BlockEvidence, StratumKey
 from stream_filter.core.certificate import CertificateState, StaleCause
 from stream_filter.core.decision import decide
 from stream_filter.core.epochs import Epoch
 from stream_filter.core.evidence_book import EvidenceBook, Found, Tally
 from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.core.oracle import Judge, OracleVerdict
 from stream_filter.core.policy import Format, Mode, Policy, Thresholds, TopicPolicy
 from stream_filter.core.signs import Readings
 from stream_filter.core.statement import Extent, Statement, contradictions, state
 from stream_filter.core.targets import OnFailure, RecallTarget, SignLimits, Target
+from stream_filter.core.widening import Widening
 from stream_filter.kafka.certificate_board import CertificateRecord
 from stream_filter.store.msgpack_evidence import Desk, decode_desk, encode_desk
-from stream_filter.store.statement_json import encode_statement
+from stream_filter.store.statement_json import decode_statement, encode_statement
 
 RULES = TopicPolicy(
     topic="logs",
@@ -75,7 +78,7 @@ def record(value: Statement | bytes | None, place: int = 0) -> CertificateRecord
 def test_the_newest_of_each_counts() -> None:
     """Whoever reads the topic once more, or reads what came out of order, knows the same; what
     is no certificate is told and passed over."""
-    told: list[frozenset[tuple[str, str]]] = []
+    told: list[dict[tuple[str, str], float]] = []
     watcher = Watcher()
     certificates = Certificates(
         cast("Any", None),
@@ -87,17 +90,17 @@ def test_the_newest_of_each_counts() -> None:
     records = [record(statement(1)), record(b"x", 7), record(fallen), record(statement(3))]
     certificates.hear(records)
     certificates.hear(records)
-    assert certificates.fallen == {("logs", "e1")}
+    assert certificates.fallen == {("logs", "e1"): 0.0}
     assert watcher.stated == [
         (CertificateState.UNCERTIFIED, None),
         (CertificateState.STALE, CertificateState.UNCERTIFIED),
     ]
     assert [p.split(":")[0] for p in watcher.problems] == ["certificates/0/7"] * 2
-    assert told == [frozenset({("logs", "e1")})]
+    assert told == [{("logs", "e1"): 0.0}]
     certificates.hear([record(statement(6, entry_id="e2"))])
-    assert certificates.fallen == {("logs", "e1")}, "another entry's certificate changes nothing"
+    assert certificates.fallen == {("logs", "e1"): 0.0}, "another entry's changes nothing"
     certificates.hear([record(statement(9))])
-    assert certificates.fallen == frozenset()
+    assert certificates.fallen == {}
 
 
 def test_a_certificate_that_nobody_states_again_falls() -> None:
@@ -111,11 +114,11 @@ def test_a_certificate_that_nobody_states_again_falls() -> None:
     unknown = replace(statement(5, entry_id="e2"), state=CertificateState.UNCERTIFIED)
     certificates.hear([record(certified), record(unknown)])
     now_ms = 5 + 1_000 + 60_000
-    assert certificates.fallen == frozenset()
+    assert certificates.fallen == {}
     now_ms += 1
-    assert certificates.fallen == {("logs", "e1")}
+    assert certificates.fallen == {("logs", "e1"): 0.0}
     certificates.hear([record(replace(certified, at_ms=now_ms))])
-    assert certificates.fallen == frozenset()
+    assert certificates.fallen == {}
 
 
 def certifier(rules: TopicPolicy, watcher: Watcher, last: Statement | None = None) -> Certifier:
@@ -242,3 +245,84 @@ def block_of(rules: TopicPolicy, score: NDArray[np.float32], *, at_ms: int) -> B
             thresholds=rules.thresholds,
         ),
     )
+
+
+def test_a_fall_widens_once_its_verdicts_support_a_threshold() -> None:
+    """From the last drop on all is shown: sixty important verdicts later the threshold is stated,
+    with the share that is forwarded, and it stays until the certificate stands again."""
+    rules = replace(RULES, target=Target(recall=0.95, on_failure=OnFailure.WIDEN))
+    notes: dict[str, Any] = {}
+    subject = certifier(rules, Watcher())
+    for _ in range(50):
+        subject.found(notes, found(rules, is_drop=True))
+    book = EvidenceBook()
+    scores = np.linspace(0.1, 0.9, 120, dtype=np.float32)
+    book.take_block(shown(rules, scores[:40], number=0, holdout=0.1))
+    judge(book, 0, range(40), important=True)
+    fallen = subject.statement(book, notes, "logs", read=({}, 0))
+    assert fallen is not None
+    assert fallen.has_fallen
+    assert (fallen.widened, fallen.drops_below) == (None, 0.0), "what came before says nothing"
+    subject = certifier(rules, Watcher(), last=fallen)
+    book.take_block(shown(rules, scores, number=1, holdout=1.0))
+    judge(book, 1, range(0, 116, 2), important=True)
+    judge(book, 1, range(1, 116, 2), important=False)
+    assert subject.statement(book, notes, "logs", read=({}, 0)) is None, "58 are too few"
+    judge(book, 1, range(116, 120), important=True)
+    widened = subject.statement(book, notes, "logs", read=({}, 0))
+    assert widened is not None
+    assert widened.widened == Widening(
+        drop_below=float(scores[0]), forwarded_share=1.0, important=62
+    )
+    assert widened.drops_below == float(scores[0])
+    assert decode_statement(encode_statement(widened)) == widened
+    again = certifier(rules, Watcher(), last=replace(widened, at_ms=0))
+    book.take_block(shown(rules, scores, number=2, holdout=0.1))
+    kept = again.statement(book, notes, "logs", read=({}, 0))
+    assert kept is not None
+    assert kept.widened == widened.widened, "drops go on below it, and it is not sought again"
+    ended = again.statement(EvidenceBook(), {}, "logs", read=({}, 0))
+    assert ended is not None
+    assert (ended.has_fallen, ended.widened) == (False, None)
+
+
+def shown(
+    rules: TopicPolicy, score: NDArray[np.float32], *, number: int, holdout: float
+) -> BlockEvidence:
+    """A block of would-be drops that the analyst was shown."""
+    size = len(score)
+    return BlockEvidence(
+        epoch=Epoch(
+            topic="logs", policy_id=rules.entry_id, model_id="m1", opened_ms=0, closes_ms=10**9
+        ),
+        partition=0,
+        offsets=(1_000 * number, 1_000 * number + 1_000),
+        at_ms=1_000 * number,
+        strata=(StratumKey(is_drop=True, probability=holdout, slice=""),),
+        events=np.array([size if holdout == 1.0 else 10 * size]),
+        folded=np.array([0]),
+        ids=np.frombuffer(b"".join(event_id(number, n) for n in range(size)), np.uint8).reshape(
+            -1, 16
+        ),
+        stratum=np.zeros(size, np.int16),
+        score=score,
+    )
+
+
+def event_id(number: int, event: int) -> bytes:
+    return (1_000 * number + event).to_bytes(16, "big")
+
+
+def judge(book: EvidenceBook, number: int, events: range, *, important: bool) -> None:
+    for event in events:
+        at = 1_000 * number + event
+        book.take_verdict(
+            OracleVerdict(
+                event_id=event_id(number, event),
+                important=important,
+                judge=Judge("model", is_person=False),
+                repeat=0,
+                offset=at,
+                at_ms=at,
+            )
+        )

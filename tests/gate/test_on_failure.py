@@ -1,5 +1,6 @@
 """What the gate does while a topic's certificate has fallen."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -43,7 +44,7 @@ def test_nothing_is_dropped(
     gate = make_gate(policy)
     records = [record(offset=n, value=value) for n, value in enumerate(VALUES)]
     before = gate.process(batch_of(records), {}).block.decisions
-    gate.fall(frozenset({("logs", policy.entry_id)}))
+    gate.fall({("logs", policy.entry_id): 0.0})
     after = gate.process(batch_of(records), {}).block.decisions
     folds = Route.FORWARD if on_failure is OnFailure.SHADOW else Route.FOLD
     assert after.route.tolist() == [
@@ -72,7 +73,7 @@ def test_it_ends_with_the_certificate_or_the_policy(
         gate.switch(gate.prepare(Policy(topics=(to, replace(to, topic="more.*"))), scorers))
 
     assert route() is Route.DISCARD
-    gate.fall(frozenset({("logs", policy.entry_id), ("other", policy.entry_id)}))
+    gate.fall({("logs", policy.entry_id): 0.0, ("other", policy.entry_id): 0.0})
     assert route() is Route.FORWARD
     switch(policy)
     assert route() is Route.FORWARD
@@ -80,5 +81,35 @@ def test_it_ends_with_the_certificate_or_the_policy(
     assert route() is Route.DISCARD
     switch(policy)
     assert route() is Route.FORWARD
-    gate.fall(frozenset())
+    gate.fall({})
     assert route() is Route.DISCARD
+
+
+@pytest.mark.parametrize("on_failure", OnFailure)
+def test_a_widened_threshold_drops_what_lies_below(
+    rules: TopicPolicy,
+    make_gate: MakeGate,
+    batch_of: MakeBatch,
+    record: MakeRecord,
+    on_failure: OnFailure,
+) -> None:
+    """With `widen` only scores below the threshold are dropped, at the holdout's chance; what the
+    policy would drop besides, and what a rule would, is forwarded for certain. Other actions do
+    not know the threshold."""
+    policy = replace(targeted(rules, on_failure), holdout=0.25)
+    scores = {"routine": 0.05, "low": 0.01, "ruled": 0.01}
+    gate = make_gate(policy, FixedScorer(scores, default=0.5, model_id="fixed-1"))
+    values = [b'{"m":"routine"}', b'{"m":"ruled"}', *[b'{"m":"low"}'] * 40]
+    records = [record(offset=n, value=value) for n, value in enumerate(values)]
+    gate.fall({("logs", policy.entry_id): 0.05})
+    decided = gate.process(batch_of(records), {}).block.decisions
+    assert decided.reason[:2].tolist() == [Reason.SHADOW] * 2
+    assert decided.probability[:2].tolist() == [1.0] * 2
+    low = Counter(zip(decided.route[2:].tolist(), decided.reason[2:].tolist(), strict=True))
+    if on_failure is OnFailure.WIDEN:
+        held_out = low.pop((Route.FORWARD, Reason.HOLDOUT))
+        assert low == {(Route.DISCARD, Reason.BELOW_THRESHOLD): 40 - held_out}
+        assert 0 < held_out < 40
+        assert set(decided.probability[2:].tolist()) == {0.25}
+    else:
+        assert low == {(Route.FORWARD, Reason.SHADOW): 40}
