@@ -16,7 +16,7 @@ from stream_filter.models.staged_scorer import StagedScorer
 
 PACK = Path(__file__).parents[2] / "models" / "triage-starter"
 PAIRS = (
-    ("{a}: 14 errors while reading block 7", "{a}: 0 errors while reading block 7"),
+    ("{a}: errors while reading block 7", "{a}: no errors while reading block 7"),
     ("{a}: write of segment 9 failed, giving up", "{a}: write of segment 9 done in 12 ms"),
     ("{a}: connection to 10.0.0.7 lost", "{a}: connection to 10.0.0.7 established"),
     ("{a}: retries exhausted, upload not saved", "{a}: retry 2 succeeded, upload saved"),
@@ -29,7 +29,8 @@ PAIRS = (
     ("{a}: node 12 is unreachable", "{a}: node 12 joined"),
     ("{a}: crash loop, 14 restarts", "{a}: error counter reset by operator"),
 )
-"""Trouble, and what looks like it or comes beside it."""
+"""Trouble, and what looks like it or comes beside it. Not `14 errors` and `0 errors`: digits are
+masked, so these are one text."""
 SPEAKERS = ("", "quux-agent", "org.zeta.Frobnicator", "kernel")
 
 
@@ -63,9 +64,9 @@ def test_the_texts_are_canonical_and_of_one_truth() -> None:
 def test_trouble_ranks_above_its_like(trouble: str, routine: str) -> None:
     """Whoever speaks, the line of trouble has the higher score."""
     scorer = StagedScorer(load_pack(PACK), threads=1)
-    raw = [f"{line}" for line in (trouble, routine)]
     for speaker in SPEAKERS:
-        texts = [canonicalize(line.replace("{a}: ", f"{speaker} ".lstrip())) for line in raw]
+        said = [line.replace("{a}: ", f"{speaker} ".lstrip()) for line in (trouble, routine)]
+        texts = [canonicalize(line) for line in said]
         high, low = scorer.score(texts)
         assert high > low, texts
 
