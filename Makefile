@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test train-test check bench chaos slow statistics schemas clean
+.PHONY: demo test train-test check bench chaos slow statistics schemas starter demo-pack clean
 
 demo: $(VENV)/.demo
 	$(BIN)/stream-filter demo $(ARGS)
@@ -36,6 +36,13 @@ bench: $(VENV)/.bench
 
 schemas: $(VENV)/.dev
 	$(BIN)/python -m stream_filter.app.schemas
+
+# The packs in models/. PUBLIC=FOLDER measures the starter on public logs (models/starter/public.py).
+starter: $(VENV)/.dev
+	$(BIN)/python -m models.starter $(if $(PUBLIC),--public $(PUBLIC)) $(ARGS)
+
+demo-pack: $(VENV)-train/.train
+	$(VENV)-train/bin/python -m models.demo $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'

@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--records", type=int, help="events of each stream instead of the default")
     parser.add_argument("--no-delay", action="store_true", help="leave the added delay out")
     parser.add_argument("--delay-seconds", type=float, default=20.0)
-    parser.add_argument("--pack", type=Path, default=_ROOT / "models" / "triage-starter")
+    parser.add_argument("--pack", type=Path, default=_ROOT / "models" / "demo-platform")
     parser.add_argument("--name", help="what the result file is called after its date")
     given = parser.parse_args()
     home = kafka_home()

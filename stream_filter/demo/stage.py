@@ -20,7 +20,7 @@ from stream_filter.demo.worker import DemoWorker
 from stream_filter.testing.broker_process import HOST, free_port
 from stream_filter.testing.brokers import EmbeddedBroker
 
-PACK = "triage-starter"
+PACK = "demo-platform"
 _POLICY_FILE = Path(__file__).with_name("policy.yaml")
 _CHECKOUT = Path(__file__).parents[2]
 # The embedded broker lets a new group wait for half of the session timeout.
@@ -42,7 +42,7 @@ class DemoOptions:
 
 
 def find_model_dir() -> Path:
-    """`models` here or beside the checkout, whichever has the starter pack; else `models`."""
+    """`models` here or beside the checkout, whichever has the demo's pack; else `models`."""
     here = Path("models")
     for folder in (here, _CHECKOUT / "models"):
         if (folder / PACK).is_dir():

@@ -31,7 +31,7 @@ version: 1
 topics:
   chaos.logs:
     text: "{source} {component} {message}"
-    model: triage-starter
+    model: demo-platform
     raw: {drop_below: 0.5, keep_above: 0.9}
     mode: enforce
     holdout: 0.05

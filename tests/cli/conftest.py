@@ -10,13 +10,13 @@ from click.testing import CliRunner, Result
 
 from stream_filter.cli.main import main
 
-STARTER = Path(__file__).parents[2] / "models" / "triage-starter"
+SHIPPED = Path(__file__).parents[2] / "models" / "demo-platform"
 POLICY = """\
 version: 1
 topics:
   payments.logs:
     text: "{level} {message}"
-    model: triage-starter
+    model: demo-platform
     raw: {drop_below: 0.2, keep_above: 0.8}
 """
 
@@ -48,7 +48,7 @@ def policy(tmp_path: Path) -> Path:
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """A private model folder with the shipped pack."""
-    if not (STARTER / "manifest.json").exists():
-        pytest.skip("models/triage-starter is not built")
-    shutil.copytree(STARTER, tmp_path / "models" / "triage-starter")
+    if not (SHIPPED / "manifest.json").exists():
+        pytest.skip("models/demo-platform is not built")
+    shutil.copytree(SHIPPED, tmp_path / "models" / "demo-platform")
     return tmp_path / "models"

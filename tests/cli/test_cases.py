@@ -114,4 +114,4 @@ def test_missing_pack(invoke: Invoke, policy: Path, cases: Path) -> None:
     result = invoke("test", policy, cases, "--model-dir", "nowhere")
     assert result.exit_code == 2
     (problem,) = result.stderr.splitlines()
-    assert problem.startswith("error: model pack 'triage-starter'")
+    assert problem.startswith("error: model pack 'demo-platform'")

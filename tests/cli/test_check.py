@@ -17,7 +17,7 @@ BROKEN = [
     ("0.2", "0.9", 6, "thresholds are crossed"),
     ("version: 1", "version: 3", 1, "version: input should be 1, not 3"),
     ("{message}", "{message", 3, "is never closed"),
-    ("    model: triage-starter\n", "", 3, f"{TOPIC}.model: is missing"),
+    ("    model: demo-platform\n", "", 3, f"{TOPIC}.model: is missing"),
     ("raw:", "holdout: .nan\n    raw:", 6, f"{TOPIC}.holdout: input should be a finite number"),
     ("raw:", "forward_to: payments.logs\n    raw:", 3, "would feed itself"),
     (
@@ -42,7 +42,7 @@ BROKEN = [
     ),
     ("raw:", "overload: {max_lag: 30s, drop_below: 0.1}\n    raw:", 6, "belong to scout_only"),
     ("topics:", "budgets: {elsewhere: {per_minute: 3}}\ntopics:", 2, "no topic forwards there"),
-    ("triage-starter", "a/b", 3, "is not a pack's folder name"),
+    ("demo-platform", "a/b", 3, "is not a pack's folder name"),
     ("topics:", "topics: [", 4, "not YAML"),
     ("raw:", "model: again\n    raw:", 6, "model: stands here twice"),
 ]
@@ -79,13 +79,13 @@ def test_missing_pack(invoke: Invoke, policy: Path, tmp_path: Path) -> None:
     """A pack that is not there exits 2, with its name and the way out."""
     code, problem = check(invoke, policy, tmp_path / "nowhere")
     assert code == 2
-    assert problem.startswith("error: model pack 'triage-starter', manifest.json: the folder does")
+    assert problem.startswith("error: model pack 'demo-platform', manifest.json: the folder does")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "README.md"])
 def test_flipped_byte(invoke: Invoke, policy: Path, models: Path, name: str) -> None:
     """One changed bit in any file of the pack is refused by its digest."""
-    path = models / "triage-starter" / name
+    path = models / "demo-platform" / name
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
@@ -97,7 +97,7 @@ def test_flipped_byte(invoke: Invoke, policy: Path, models: Path, name: str) -> 
 
 def test_other_manifest(invoke: Invoke, policy: Path, models: Path) -> None:
     """Another digest in the manifest is refused as well."""
-    path = models / "triage-starter" / "manifest.json"
+    path = models / "demo-platform" / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["files"]["model.onnx"] = "0" * 64
     path.write_text(json.dumps(manifest))
@@ -108,7 +108,7 @@ def test_other_manifest(invoke: Invoke, policy: Path, models: Path) -> None:
 
 def test_missing_file(invoke: Invoke, policy: Path, models: Path) -> None:
     """A pack without its graph is refused, and the file is named."""
-    (models / "triage-starter" / "model.onnx").unlink()
+    (models / "demo-platform" / "model.onnx").unlink()
     code, problem = check(invoke, policy, models)
     assert code == 2
     assert "model.onnx: is missing" in problem
@@ -116,8 +116,8 @@ def test_missing_file(invoke: Invoke, policy: Path, models: Path) -> None:
 
 def test_other_pack_than_meant(invoke: Invoke, policy: Path, models: Path) -> None:
     """Thresholds made for another pack are refused: both ids are named."""
-    wanted = "{pack: triage-starter, id: 0123456789abcdef}"
-    policy.write_text(policy.read_text().replace("triage-starter", wanted))
+    wanted = "{pack: demo-platform, id: 0123456789abcdef}"
+    policy.write_text(policy.read_text().replace("demo-platform", wanted))
     code, problem = check(invoke, policy, models)
     assert code == 2
     assert "the policy's thresholds were made for 0123456789abcdef" in problem
@@ -127,12 +127,12 @@ def test_sound(invoke: Invoke, policy: Path, models: Path) -> None:
     """A sound policy exits 0 and prints the pack's id and the policy's."""
     result = invoke("check", policy, "--model-dir", models)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "pack triage-starter: id " in result.stdout
+    assert "pack demo-platform: id " in result.stdout
     document = invoke("check", policy, "--model-dir", models, "--json")
     found = json.loads(document.stdout)
     assert found["ok"] is True
     assert found["policy_id"] in result.stdout
-    assert found["packs"]["triage-starter"] in result.stdout
+    assert found["packs"]["demo-platform"] in result.stdout
     assert found["topics"] == ["payments.logs"]
 
 
@@ -164,5 +164,5 @@ def test_a_scout_that_is_not_there(invoke: Invoke, policy: Path, models: Path) -
     policy.write_text(policy.read_text() + f"    overload: {overload}\n")
     result = invoke("check", policy, "--model-dir", models)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "triage-starter" in result.stderr
+    assert "demo-platform" in result.stderr
     assert "names no scout" in result.stderr

@@ -102,7 +102,7 @@ def test_calibrate_writes(invoke: Invoke, labels: Callable[[int], Path], policy:
     bound = rules.calibrated_for
     assert bound is not None
     assert bound.drop_below == rules.thresholds.drop_below
-    assert bound.model_id == load_pack(MODELS / "triage-starter").model_id
+    assert bound.model_id == load_pack(MODELS / "demo-platform").model_id
     assert (bound.reading_id, bound.positives) == (rules.reading_id, 300)
 
 
@@ -131,7 +131,7 @@ def test_labels_of_another_pack(
     path.write_text(text.replace("}", ', "model_id": "0123456789abcdef"}'))
     result = invoke("calibrate", path, *into(policy))
     assert result.exit_code == 2
-    assert "the labels' scores are of pack 0123456789abcdef, and triage-starter" in result.stderr
+    assert "the labels' scores are of pack 0123456789abcdef, and demo-platform" in result.stderr
     path.write_text(path.read_text() + '{"score": 0.5, "important": true, "model_id": "x"}\n')
     result = invoke("calibrate", path, *into(policy))
     assert result.exit_code == 2
@@ -144,7 +144,7 @@ def test_a_threshold_of_another_pack_is_refused(
 ) -> None:
     """`check` names the pack, both ids and the way out."""
     invoke("calibrate", labels(100), *into(policy))
-    own = load_pack(MODELS / "triage-starter").model_id
+    own = load_pack(MODELS / "demo-platform").model_id
     policy.write_text(policy.read_text().replace(own, "0123456789abcdef"))
     result = invoke("check", policy, "--model-dir", MODELS)
     assert result.exit_code == 2

@@ -20,7 +20,7 @@ Invoke = Callable[..., Result]
 @pytest.fixture
 def flat(models: Path) -> Path:
     """A pack that gives every text the score 1/2."""
-    shipped = load_pack(models / "triage-starter").manifest.model_dump(mode="json")
+    shipped = load_pack(models / "demo-platform").manifest.model_dump(mode="json")
     zeros = np.zeros(Hashing(shortest=3, longest=3, bits=8).buckets, np.float32)
     files = {"README.md": b"# flat\n", "scout.npy": written(zeros, zeros)}
     scout = {
@@ -50,7 +50,7 @@ def events(tmp_path: Path) -> Path:
 
 def test_inspect(invoke: Invoke, models: Path) -> None:
     """The document is the manifest and the id; a person sees the figures."""
-    pack = models / "triage-starter"
+    pack = models / "demo-platform"
     result = invoke("pack", "inspect", pack, "--json")
     assert result.exit_code == 0
     document = json.loads(result.stdout)
@@ -67,7 +67,7 @@ def test_inspect(invoke: Invoke, models: Path) -> None:
 def test_verify(invoke: Invoke, models: Path, flat: Path) -> None:
     """A sound pack is said to be sound; any unsound one is one line and exit code 2."""
     assert invoke("pack", "verify", flat).stdout.startswith(f"{flat}: sound: 2 files")
-    pack = models / "triage-starter"
+    pack = models / "demo-platform"
     document = json.loads(invoke("pack", "verify", pack, "--json").stdout)
     assert document == {"ok": True, "model_id": load_pack(pack).model_id, "files": 3}
     (pack / "model.pkl").write_bytes(b"\x80\x04K\x01.")
@@ -87,7 +87,7 @@ def test_bench(invoke: Invoke, flat: Path) -> None:
 
 def test_diff(invoke: Invoke, models: Path, flat: Path, events: Path) -> None:
     """Verdicts are counted by both packs' own scores; important events and slices apart."""
-    arguments = ("pack", "diff", models / "triage-starter", flat, events, "--slice", "source")
+    arguments = ("pack", "diff", models / "demo-platform", flat, events, "--slice", "source")
     limits = ("--drop-below", "0.2", "--keep-above", "0.8")
     found = json.loads(invoke(*arguments, *limits, "--json").stdout)
     assert found["events"] == 4
@@ -113,7 +113,7 @@ def test_a_pack_does_not_differ_from_itself(
     invoke: Invoke, models: Path, events: Path, policy: Path
 ) -> None:
     """Against itself no score moves; thresholds are the policy's."""
-    pack = models / "triage-starter"
+    pack = models / "demo-platform"
     found = json.loads(
         invoke("pack", "diff", pack, pack, events, "--policy", policy, "--json").stdout
     )

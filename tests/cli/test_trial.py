@@ -132,7 +132,7 @@ def test_clear_refusals(invoke: Invoke, policy: Path, models: Path, tmp_path: Pa
     assert problem(invoke, policy, "nowhere", *at_models).startswith("nowhere: cannot be read: ")
     assert problem(invoke, policy, empty, *at_models) == f"{empty}: holds no events"
     said = problem(invoke, policy, empty, "--model-dir", "nowhere")
-    assert said.startswith("model pack 'triage-starter'")
+    assert said.startswith("model pack 'demo-platform'")
     policy.write_text(policy.read_text().replace("payments.logs", '"*.logs"'))
     assert problem(invoke, policy, empty).endswith("give --topic: the policy has *.logs")
 

@@ -130,7 +130,7 @@ def test_the_shipped_pack_drops_and_misses_little(
 ) -> None:
     """Most of the stream is dropped, and of failures of known kinds hardly any."""
     document = run[0]
-    assert document["model_id"], "models/triage-starter was not loaded"
+    assert document["model_id"], "models/demo-platform was not loaded"
     assert document["forwarded_share"] < 0.4
     for family in ("important", "deploy", "cascade"):
         assert document["truth"]["families"][family]["recall"] > 0.9

@@ -56,7 +56,7 @@ class GateUnderTest:
     def prepare(self, topics: dict[str, dict[str, Any]], *, partitions: int = 1) -> None:
         """Write the files and create all topics. `topics`: rules by short name."""
         base = {
-            "model": "triage-starter",
+            "model": "demo-platform",
             "raw": {"drop_below": 0.2, "keep_above": 0.8},
             "forward_to": self.topic("analysis"),
         }

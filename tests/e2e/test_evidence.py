@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 PARTITIONS = 4
 KEPT = {"level": "ERROR", "message": "gateway failure: connection refused, payment lost"}
 DROPPED = {"level": "INFO", "message": "card tokenised for user 7"}
-"""Events that the starter pack keeps and drops."""
+"""Events that the demo's pack keeps and drops."""
 
 
 @dataclass

@@ -15,7 +15,7 @@ RULES = {"text": "{service} {level} {message}", "mode": "enforce", "holdout": 0.
 async def test_a_pack_deleted_while_running_costs_nothing_and_is_told(gate: Any) -> None:
     """The worker goes on with the pack in memory and says that a restart will not find it."""
     gate.model_dir = gate.folder / "models"
-    shutil.copytree(REPO / "models" / "triage-starter", gate.model_dir / "triage-starter")
+    shutil.copytree(REPO / "models" / "demo-platform", gate.model_dir / "demo-platform")
     gate.prepare({"logs": RULES})
     gate.worker.start()
     gate.worker.wait_ready()
@@ -28,7 +28,7 @@ async def test_a_pack_deleted_while_running_costs_nothing_and_is_told(gate: Any)
     await gate.send("logs", {"value": FINE})
     await gate.settled("logs", 1)
     assert gate.decisions("logs")[0]["score"] is not None
-    assert b'stream_filter_pack_intact{pack="triage-starter"} 0.0' in gate.worker.get("/metrics")[1]
+    assert b'stream_filter_pack_intact{pack="demo-platform"} 0.0' in gate.worker.get("/metrics")[1]
     assert gate.worker.stop() == 0
 
 
@@ -45,7 +45,7 @@ async def test_a_missing_pack_forwards_everything_until_it_is_there(gate: Any) -
     status, body = gate.worker.get("/readyz")
     assert status == 503
     assert b'"packs_loaded":false' in body
-    shutil.copytree(REPO / "models" / "triage-starter", gate.model_dir / "triage-starter")
+    shutil.copytree(REPO / "models" / "demo-platform", gate.model_dir / "demo-platform")
     await asyncio.sleep(10)
     await gate.send("logs", {"value": FINE}, {"value": FINE})
     await gate.settled("logs", 3)
@@ -56,8 +56,8 @@ async def test_a_missing_pack_forwards_everything_until_it_is_there(gate: Any) -
 async def test_a_flipped_byte_in_a_pack_is_refused_by_digest(gate: Any) -> None:
     """`check` names the file and exits 2; a worker forwards everything and says why."""
     gate.model_dir = gate.folder / "models"
-    shutil.copytree(REPO / "models" / "triage-starter", gate.model_dir / "triage-starter")
-    graph = gate.model_dir / "triage-starter" / "model.onnx"
+    shutil.copytree(REPO / "models" / "demo-platform", gate.model_dir / "demo-platform")
+    graph = gate.model_dir / "demo-platform" / "model.onnx"
     data = bytearray(graph.read_bytes())
     data[len(data) // 2] ^= 1
     graph.write_bytes(data)
@@ -93,7 +93,7 @@ def test_exactly_once_is_refused_where_the_broker_cannot(
     """Asked for explicitly and impossible, the worker does not start and says why."""
     policy = tmp_path / "policy.yaml"
     policy.write_text(
-        "version: 1\ntopics:\n  refused.logs:\n    text: '{message}'\n    model: triage-starter\n"
+        "version: 1\ntopics:\n  refused.logs:\n    text: '{message}'\n    model: demo-platform\n"
         "    raw: {drop_below: 0.2, keep_above: 0.8}\n"
     )
     common = ["--policy", str(policy), "--bootstrap", embedded_bootstrap]

@@ -125,7 +125,7 @@ async def test_hostile_records_leave_the_last_good_policy_in_force(controlled: A
     was in force stays, and a pause works all the same."""
     gate = controlled
     gate.model_dir = gate.folder / "models"
-    shutil.copytree(REPO / "models" / "triage-starter", gate.model_dir / "triage-starter")
+    shutil.copytree(REPO / "models" / "demo-platform", gate.model_dir / "demo-platform")
     settings = gate.settings_file.read_text().replace(str(REPO / "models"), str(gate.model_dir))
     gate.settings_file.write_text(
         settings
@@ -141,7 +141,7 @@ async def test_hostile_records_leave_the_last_good_policy_in_force(controlled: A
     for value in (b"\xff\x00", b'{"version": 7, "group": "g"}', None):
         await producer.send_and_wait(gate.topic("policies"), value, key=b"k", partition=0)
     await producer.stop()
-    shutil.copytree(gate.model_dir / "triage-starter", gate.model_dir / "other")
+    shutil.copytree(gate.model_dir / "demo-platform", gate.model_dir / "other")
     file = edited(gate, "other.yaml", model="other")
     missing = gate.invoke("policy", "push", edited(gate, "gone.yaml", model="gone"))
     assert missing.exit_code == 2

@@ -13,7 +13,7 @@ from stream_filter.models.pack import ModelPack, load_pack
 from stream_filter.models.pack_writing import manifest_of, write_pack
 from stream_filter.models.scout import written
 
-STARTER = Path(__file__).parents[2] / "models" / "triage-starter"
+SHIPPED = Path(__file__).parents[2] / "models" / "demo-platform"
 HASHING = Hashing(shortest=4, longest=4, bits=12)
 SCOUT_STAGE = {
     "kind": "scout",
@@ -35,7 +35,7 @@ def scout_file(word: str = "dead") -> bytes:
 
 def facts(**changed: Any) -> dict[str, Any]:
     """The shipped pack's facts, changed."""
-    shipped = load_pack(STARTER).manifest.model_dump(mode="json")
+    shipped = load_pack(SHIPPED).manifest.model_dump(mode="json")
     return {
         key: shipped[key] for key in shipped if key not in {"schema_version", "files"}
     } | changed
@@ -58,7 +58,7 @@ def make_pack(tmp_path: Path) -> MakePack:
             found["scout.npy"] = scout_file()
         if "slm" in kinds:
             stages.append(facts()["stages"][0])
-            found |= {n: (STARTER / n).read_bytes() for n in ("model.onnx", "tokenizer.json")}
+            found |= {n: (SHIPPED / n).read_bytes() for n in ("model.onnx", "tokenizer.json")}
         found |= files or {}
         band = BAND if len(kinds) == 2 else None
         manifest: Manifest = manifest_of(

@@ -17,7 +17,7 @@ from stream_filter.models.fixed_scorer import FixedScorer
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
 
-STARTER = Path(__file__).parents[2] / "models" / "triage-starter"
+SHIPPED = Path(__file__).parents[2] / "models" / "demo-platform"
 ODD = (
     "",
     " ",
@@ -42,9 +42,9 @@ class Scorer(Protocol):
 
 
 @cache
-def starter() -> OnnxScorer:
+def shipped() -> OnnxScorer:
     """The shipped pack, loaded once."""
-    return OnnxScorer(load_pack(STARTER), threads=2)
+    return OnnxScorer(load_pack(SHIPPED), threads=2)
 
 
 def fixed() -> FixedScorer:
@@ -65,7 +65,7 @@ def stream() -> tuple[tuple[str, ...], NDArray[np.bool_], NDArray[np.bool_]]:
     return texts, important, np.array([event.kind.startswith("unseen/") for event in events])
 
 
-@pytest.fixture(params=[starter, fixed], ids=["onnx", "fixed"])
+@pytest.fixture(params=[shipped, fixed], ids=["onnx", "fixed"])
 def scorer(request: pytest.FixtureRequest) -> Scorer:
     """Each implementation of the port in turn."""
     make: Callable[[], Scorer] = request.param
@@ -135,14 +135,14 @@ def test_model_id(scorer: Scorer) -> None:
 def test_two_sessions_agree() -> None:
     """Another session, with other threads and batches, gives the same scores."""
     texts = sorted(set(stream()[0]))
-    other = OnnxScorer(load_pack(STARTER), threads=1, batch_size=7)
-    np.testing.assert_allclose(starter().score(texts), other.score(texts), atol=1e-5)
+    other = OnnxScorer(load_pack(SHIPPED), threads=1, batch_size=7)
+    np.testing.assert_allclose(shipped().score(texts), other.score(texts), atol=1e-5)
 
 
 def test_only_the_head_of_a_text_counts() -> None:
     """What lies beyond the limits of a text does not change its score."""
     head = "disk failed " * 200
-    first, second = starter().score([head, head + "user logged in" * 1000])
+    first, second = shipped().score([head, head + "user logged in" * 1000])
     assert first == second
 
 
@@ -150,7 +150,7 @@ def test_only_the_head_of_a_text_counts() -> None:
 def test_bad_arguments(threads: int, batch_size: int) -> None:
     """Threads and batch size below one are refused."""
     with pytest.raises(ValueError, match="at least 1"):
-        OnnxScorer(load_pack(STARTER), threads=threads, batch_size=batch_size)
+        OnnxScorer(load_pack(SHIPPED), threads=threads, batch_size=batch_size)
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
@@ -171,7 +171,7 @@ def auc(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
 def test_quality_on_the_demo_stream() -> None:
     """On a demo stream the pack ranks, catches and spares as its card says."""
     texts, important, unseen = stream()
-    scores = starter().score(list(texts))
+    scores = shipped().score(list(texts))
     known, boring = important & ~unseen, ~important
     assert auc(important[~unseen], scores[~unseen]) >= 0.98
     assert (scores[known] >= 0.2).mean() >= 0.97
@@ -181,7 +181,7 @@ def test_quality_on_the_demo_stream() -> None:
 def test_unseen_failures_are_harder() -> None:
     """Failures of unseen kinds rank above the routine on average, and are not all caught."""
     texts, important, unseen = stream()
-    scores = starter().score(list(texts))
+    scores = shipped().score(list(texts))
     ranked = auc(unseen[unseen | ~important], scores[unseen | ~important])
     assert 0.6 < ranked < 1.0
     assert (scores[unseen] >= 0.2).mean() < 1.0

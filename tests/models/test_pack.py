@@ -13,13 +13,14 @@ from stream_filter.core.errors import PackError
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
 
-STARTER = Path(__file__).parents[2] / "models" / "triage-starter"
+SHIPPED = Path(__file__).parents[2] / "models" / "demo-platform"
+EVERY = (SHIPPED, SHIPPED.with_name("triage-starter"))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A private copy of the shipped pack."""
-    return Path(shutil.copytree(STARTER, tmp_path / "triage-starter"))
+    return Path(shutil.copytree(SHIPPED, tmp_path / "demo-platform"))
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -40,23 +41,26 @@ def refusal(folder: Path) -> str:
     return message
 
 
-def test_shipped_pack_loads() -> None:
-    """The shipped pack loads, and its id is the head of its manifest's digest."""
-    pack = load_pack(STARTER)
-    digest = hashlib.sha256((STARTER / "manifest.json").read_bytes()).hexdigest()
+@pytest.mark.parametrize("shipped", EVERY)
+def test_shipped_pack_loads(shipped: Path) -> None:
+    """A shipped pack loads, and its id is the head of its manifest's digest."""
+    pack = load_pack(shipped)
+    digest = hashlib.sha256((shipped / "manifest.json").read_bytes()).hexdigest()
     assert pack.model_id == digest[:16]
     assert pack.is_intact()
 
 
-def test_shipped_pack_is_small() -> None:
-    """The shipped pack stays under 20 MB."""
-    assert sum(path.stat().st_size for path in STARTER.iterdir()) < 20_000_000
+@pytest.mark.parametrize("shipped", EVERY)
+def test_shipped_pack_is_small(shipped: Path) -> None:
+    """A shipped pack stays under 20 MB."""
+    assert sum(path.stat().st_size for path in shipped.iterdir()) < 20_000_000
 
 
-def test_card_states_every_figure() -> None:
+@pytest.mark.parametrize("shipped", EVERY)
+def test_card_states_every_figure(shipped: Path) -> None:
     """The model card shows every quality figure of the manifest."""
-    card = (STARTER / "README.md").read_text()
-    for figure in load_pack(STARTER).manifest.quality:
+    card = (shipped / "README.md").read_text()
+    for figure in load_pack(shipped).manifest.quality:
         assert f"| {figure.metric} | {figure.value:g} | {figure.split} |" in card
 
 

@@ -16,7 +16,7 @@ from stream_filter.models.pack import load_pack
 from stream_filter.models.pack_writing import write_pack
 from stream_filter.models.scout import Scout, load_scout
 from stream_filter.models.staged_scorer import StagedScorer
-from tests.models.conftest import BAND, SCOUT_STAGE, STARTER, MakePack
+from tests.models.conftest import BAND, SCOUT_STAGE, SHIPPED, MakePack
 
 TEXTS = (
     "dead",
@@ -86,7 +86,7 @@ def test_one_stage_is_the_whole_score(make_pack: MakePack) -> None:
     assert np.array_equal(scout_only.score(TEXTS), scout_only.score_by_scout(TEXTS))
     slm_only = StagedScorer(make_pack("slm", name="b"), threads=1)
     assert np.array_equal(
-        slm_only.score(TEXTS), OnnxScorer(load_pack(STARTER), threads=1).score(TEXTS)
+        slm_only.score(TEXTS), OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
     )
     with pytest.raises(ScorerError, match="no scout"):
         slm_only.score_by_scout(TEXTS)
@@ -98,7 +98,7 @@ def test_slm_reads_what_the_scout_is_unsure_of(make_pack: MakePack) -> None:
     """In the band the score is the SLM's, outside the scout's; both kinds are among the texts."""
     staged = StagedScorer(make_pack("scout", "slm"), threads=1)
     by_scout = staged.score_by_scout(TEXTS)
-    by_slm = OnnxScorer(load_pack(STARTER), threads=1).score(TEXTS)
+    by_slm = OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
     inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
     assert 0 < inside.sum() < len(TEXTS)
     assert np.allclose(staged.score(TEXTS), np.where(inside, by_slm, by_scout), atol=1e-5)

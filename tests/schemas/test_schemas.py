@@ -234,9 +234,10 @@ def test_settings_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
     assert not is_valid("settings.schema.json", {"gruop": "a"})
 
 
-def test_manifest_schema_takes_the_shipped_pack() -> None:
-    """The shipped pack's manifest is valid."""
-    manifest = (REPO / "models/triage-starter/manifest.json").read_text()
+@pytest.mark.parametrize("pack", ["triage-starter", "demo-platform"])
+def test_manifest_schema_takes_the_shipped_packs(pack: str) -> None:
+    """The shipped packs' manifests are valid."""
+    manifest = (REPO / "models" / pack / "manifest.json").read_text()
     assert is_valid("manifest.schema.json", yaml.safe_load(manifest))
 
 

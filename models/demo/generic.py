@@ -1,4 +1,4 @@
-"""Log lines that any system might write, so that the starter knows more than the demo's shop.
+"""Log lines that any system might write, so that the pack leans on no word of the shop alone.
 
 Written for this purpose; `{part}` is a component, `{n}` a number, `{ip}` an
 address. They are trained on and never shown in the demo.

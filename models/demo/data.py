@@ -1,4 +1,4 @@
-"""What the starter is trained on: canonical texts of templates, with words dropped at random.
+"""What the demo's pack is trained on: canonical texts of templates, with words dropped at random.
 
 The level, and now and then the service, is left out or replaced, so that the
 model cannot lean on them.
@@ -9,8 +9,7 @@ import json
 import random
 from dataclasses import dataclass
 
-from starter_generic import IMPORTANT, PARTS, UNIMPORTANT
-
+from models.demo.generic import IMPORTANT, PARTS, UNIMPORTANT
 from stream_filter.core.canonical import canonicalize
 from stream_filter.demo.platform import SERVICES, Template
 

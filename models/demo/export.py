@@ -19,10 +19,11 @@ import torch
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantizationMode, QuantType
 from optimum.onnxruntime import ORTQuantizer
 from optimum.onnxruntime.configuration import CalibrationConfig, QuantizationConfig
-from starter_net import TriageNet
-from starter_train import padded
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+
+from models.demo.net import TriageNet
+from models.demo.training import padded
 
 QUANTIZATION = (
     "weights int8 (per channel, 7 bits used; word embeddings per row), activations uint8 with "

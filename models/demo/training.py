@@ -1,4 +1,4 @@
-"""Training and calibrating the starter's network, the same for the same seed."""
+"""Training and calibrating the pack's network, the same for the same seed."""
 
 import random
 from collections.abc import Sequence
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from starter_data import Sample
-from starter_net import TriageNet, pretrained
 from tokenizers import Tokenizer
 from torch import Tensor
+
+from models.demo.data import Sample
+from models.demo.net import TriageNet, pretrained
 
 BATCH = 32
 EPOCHS = 3

@@ -1,4 +1,4 @@
-"""The starter's network: the first layers of MiniLM, the last of them read at one place only.
+"""The pack's network: the first layers of MiniLM, the last of them read at one place only.
 
 A classifier needs one vector, so the last layer computes attention, output
 projection and feed-forward for the `[CLS]` position alone. Of its cost only the
