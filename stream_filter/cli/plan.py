@@ -20,11 +20,14 @@ from stream_filter.cli.quantities import (
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.planning import Plan, Range, Stream
 from stream_filter.core.planning import plan as planned
+from stream_filter.simulation.launching import Launched, launch
+from stream_filter.simulation.setting import Setting
 
 _LABELS = (1, 100, 300, 1_000, 3_000)
 """Important events to label; the first becomes the least number that certifies anything."""
 _MILLION = 1e6
 _MONTH_DAYS = 30
+_TOLERANCE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,12 @@ class _Bill:
     multiple=True,
     help="Important events to label for calibration.  [several, to compare]",
 )
+@click.option(
+    "--simulate",
+    "streams",
+    type=click.IntRange(100, 10_000),
+    help="Calibrate and run so many made streams for each row, and set beside it what came.",
+)
 @json_option
 @runs
 async def plan(
@@ -97,16 +106,19 @@ async def plan(
     certify_within: float,
     holdout: float | None,
     labels: tuple[int, ...],
+    streams: int | None,
     as_json: bool,
 ) -> None:
     """Say what a recall target will cost: labels, holdout, time to the certificate, events
     forwarded, money a day. Nothing has to run for it.
 
     The model's scores are taken to be normal with equal variance, as far apart as the AUC says.
-    Figures are medians: half of all gates fare better. Exit code 1 if no row can be certified.
+    Figures are medians: half of all gates fare better. Exit code 1 if no row can be certified,
+    or if a simulated run is off by more than a quarter.
 
     \b
     stream-filter plan --prevalence 0.001 --auc 0.95 --rate 50000/s --recall 0.95 --price 2.5
+    stream-filter plan --prevalence 0.01 --auc 0.99 --rate 100/s --price 2.5 --simulate 2000
     """
     stream = _stream(prevalence, auc, rate)
     per_event = price * tokens / _MILLION
@@ -126,13 +138,16 @@ async def plan(
         )
         for positives in choices
     ]
+    came = [
+        _launched(bill.plan, stream, recall, failure_probability, streams or 0) for bill in bills
+    ]
     everything = rate * 86_400.0 * per_event
     sound = [b for b in bills if b.plan.certified_after_s and b.plan.holdout]
     best = min(sound, key=lambda b: b.first_month, default=None)
     if as_json:
         print_json(
             {
-                "ok": best is not None,
+                "ok": best is not None and not any(map(_is_off, bills, came)),
                 "asked": {
                     "prevalence": prevalence,
                     "auc": auc,
@@ -146,11 +161,14 @@ async def plan(
                 },
                 "cost_per_day_of_reading_everything": everything,
                 "cheapest_labels": best.plan.positives if best else None,
-                "plans": [_document(bill) for bill in bills],
+                "plans": [_document(*row) for row in zip(bills, came, strict=True)],
             }
         )
     else:
         _print(bills, best, everything)
+        if streams:
+            click.echo(f"\nand so it came in {streams:,} made streams each, medians:\n")
+            _print_came(bills, came)
         click.echo()
         _draw(prevalence, auc, rate, recall)
     if best is None:
@@ -160,6 +178,63 @@ async def plan(
             err=True,
         )
         raise SystemExit(EXIT_FAILED)
+    if any(map(_is_off, bills, came)):
+        click.echo("error: what came is off by more than a quarter", err=True)
+        raise SystemExit(EXIT_FAILED)
+
+
+def _launched(
+    made: Plan, stream: Stream, recall: float, failure_probability: float, streams: int
+) -> Launched | None:
+    """What the plan foretells, done. None where it foretells no certificate."""
+    if not streams or made.holdout is None or made.certified_after_s is None:
+        return None
+    setting = Setting(
+        prevalence=stream.prevalence,
+        auc=stream.auc,
+        holdout=made.holdout,
+        recall=recall,
+        failure_probability=failure_probability,
+        operating_recall=made.recall.median,
+        streams=streams,
+    )
+    rng = np.random.default_rng([1, made.positives])
+    return launch(stream, setting, rng, positives=made.positives)
+
+
+def _off_by(made: Plan, came: Launched) -> tuple[float, float]:
+    """Forwarded share and time to the certificate: by which part what came differs."""
+    assert made.certified_after_s is not None, "launched"
+    share, after_s = made.forwarded_share.median, made.certified_after_s.median
+    is_in_sight = math.isfinite(after_s)
+    time_off = came.certified_after_s / after_s - 1.0 if is_in_sight else 0.0
+    return came.forwarded_share / share - 1.0, time_off
+
+
+def _is_off(bill: _Bill, came: Launched | None) -> bool:
+    return came is not None and not max(map(abs, _off_by(bill.plan, came))) <= _TOLERANCE
+
+
+def _print_came(bills: list[_Bill], came: list[Launched | None]) -> None:
+    rows = []
+    for bill, run in zip(bills, came, strict=True):
+        if run is None:
+            continue
+        share_off, time_off = _off_by(bill.plan, run)
+        rows.append(
+            (
+                bill.plan.positives,
+                share_text(run.recall),
+                share_text(run.forwarded_share),
+                f"{share_off:+.1%}",
+                span_text(run.certified_after_s),
+                f"{time_off:+.1%}",
+            )
+        )
+    print_table(
+        ("important", "recall", "forwarded", "off the plan", "certified after", "off the plan"),
+        rows,
+    )
 
 
 def _stream(prevalence: float, auc: float, rate: float) -> Stream:
@@ -182,9 +257,10 @@ def _bill(made: Plan, per_event: float) -> _Bill:
     )
 
 
-def _document(bill: _Bill) -> dict[str, object]:
+def _document(bill: _Bill, came: Launched | None) -> dict[str, object]:
     return {
         **asdict(bill.plan),
+        "simulated": asdict(came) if came else None,
         "labelling_cost": bill.labels,
         "cost_per_day": asdict(bill.per_day),
     }

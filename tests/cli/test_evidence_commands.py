@@ -13,6 +13,7 @@ from stream_filter.cli.quantities import money_text, share_text, span_text
 from stream_filter.core.calibration import calibrate
 from stream_filter.core.targets import Target
 from stream_filter.models.pack import load_pack
+from stream_filter.simulation.launching import Launched
 
 Invoke = Callable[..., Result]
 PLAN = ("plan", "--prevalence", "0.01", "--auc", "0.99", "--rate", "1000/s", "--price", "2.5")
@@ -230,6 +231,29 @@ def test_plan(invoke: Invoke) -> None:
     assert first["cost_per_day"]["median"] == pytest.approx(
         64_800 * first["forwarded_share"]["median"]
     )
+
+
+def test_plan_beside_what_came(invoke: Invoke) -> None:
+    """In simulated runs the forwarded share and the time to the certificate are within a quarter of
+    the plan; a row that foretells no certificate is not run."""
+    arguments = (*PLAN, "--labels", "20", "--labels", "100", "--simulate", "1000")
+    result = invoke(*arguments)
+    assert "and so it came in 1,000 made streams each" in result.stdout
+    assert result.exit_code == 0, result.stderr
+    without, plan = json.loads(invoke(*arguments, "--json").stdout)["plans"]
+    assert without["simulated"] is None
+    came = plan["simulated"]
+    assert came["forwarded_share"] == pytest.approx(plan["forwarded_share"]["median"], rel=0.25)
+    assert came["certified_after_s"] == pytest.approx(plan["certified_after_s"]["median"], rel=0.25)
+
+
+def test_plan_that_is_not_met_says_so(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a run is off by more than a quarter, the exit code is 1."""
+    far = Launched(recall=0.9, forwarded_share=0.9, certified_after_s=1.0)
+    monkeypatch.setattr("stream_filter.cli.plan.launch", lambda *_, **__: far)
+    result = invoke(*PLAN, "--simulate", "100")
+    assert result.exit_code == 1
+    assert "off by more than a quarter" in result.stderr
 
 
 def test_plan_that_cannot_be(invoke: Invoke) -> None:
