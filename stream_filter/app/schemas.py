@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from stream_filter.analyst.config_model import AnalystModel
 from stream_filter.app.audit_trail import AuditUse
 from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
@@ -146,6 +147,7 @@ def documents() -> dict[str, dict[str, Any]]:
     return {
         "policy.schema.json": _policy(),
         "cases.schema.json": _cases(),
+        "analyst.schema.json": _of_model(AnalystModel, "stream-filter analyst"),
         "settings.schema.json": _of_model(Settings, "stream-filter settings"),
         "manifest.schema.json": _of_model(Manifest, "stream-filter model pack manifest"),
         "headers.schema.json": _headers(),
@@ -261,7 +263,8 @@ def _cases() -> dict[str, Any]:
 
 def _verdict() -> dict[str, Any]:
     schema = _of_model(VerdictModel, "stream-filter verdict")
-    for name in ("reason", "cost", "tokens", "seconds"):
+    optional = ("reason", "cost", "tokens", "seconds", "cause", "answers", "prompt", "answer_ids")
+    for name in (*optional, "cached"):
         schema["properties"][name] = _never_null(schema["properties"][name])
     return schema
 

@@ -5,6 +5,7 @@ import logging
 import click
 
 from stream_filter import __version__
+from stream_filter.cli.analyst import analyst
 from stream_filter.cli.archive import archive
 from stream_filter.cli.audit import audit
 from stream_filter.cli.calibrate import calibrate
@@ -14,10 +15,12 @@ from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.drain import drain_deferred
 from stream_filter.cli.evaluate import evaluate
+from stream_filter.cli.judges import judges
 from stream_filter.cli.ledger import ledger
 from stream_filter.cli.pack import pack
 from stream_filter.cli.plan import plan
 from stream_filter.cli.policy import policy
+from stream_filter.cli.review import review
 from stream_filter.cli.run import run
 from stream_filter.cli.simulate import simulate
 from stream_filter.cli.tap import tap
@@ -42,6 +45,9 @@ def main() -> None:
     Try it on events:     stream-filter try policy.yaml events.jsonl
     Create its topics:    stream-filter topics create --policy policy.yaml
     Run a worker:         stream-filter run --policy policy.yaml
+    Let a model judge:    stream-filter analyst --config analyst.yaml
+    Judge yourself:       stream-filter review --topic llm.analysis
+    Trust its judges:     stream-filter judges --policy policy.yaml
     Change its policy:    stream-filter policy push policy.yaml
     Watch decisions:      stream-filter tap TOPIC
     Release what waits:   stream-filter drain --policy policy.yaml
@@ -66,6 +72,9 @@ def main() -> None:
 
 COMMANDS = (
     run,
+    analyst,
+    review,
+    judges,
     check,
     run_case_file,
     try_policy,

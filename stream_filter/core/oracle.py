@@ -42,6 +42,8 @@ class Flaw(StrEnum):
     """Not a JSON object."""
     INVALID = "invalid"
     """A key is missing, or its value is none that it may have."""
+    NO_VERDICT = "no_verdict"
+    """The analyst says that he has none, and why."""
     UNKNOWN = "unknown"
     """No event with this id was shown, as far as is remembered: forged, or far too late."""
     DUPLICATE = "duplicate"

@@ -48,6 +48,12 @@ class TopicAdmin:
             described = await self._client.describe_topics(sorted(names)) if names else []
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
+    async def replication(self, topic: str) -> int:
+        """How many brokers hold each partition of a topic that is there."""
+        with translated(f"describing {topic}"):
+            (described,) = await self._client.describe_topics([topic])
+        return min(len(partition["replicas"]) for partition in described["partitions"])
+
     async def max_message_bytes(self, topics: Iterable[str]) -> dict[str, int]:
         """The largest record batch that each topic takes; Kafka's default where unknown."""
         limits = dict.fromkeys(topics, DEFAULT_MAX_MESSAGE_BYTES)

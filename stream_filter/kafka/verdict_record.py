@@ -52,9 +52,12 @@ class VerdictModel(BaseModel):
         examples=["9b2f0d6c1a7e4b35880f6c2d1e9a7b44"],
     )
     important: (
-        bool | Annotated[float, BeforeValidator(_share), Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+        bool
+        | Annotated[float, BeforeValidator(_share), Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+        | None
     ) = Field(
-        description="Whether the event matters; as a number, 0.5 and above is yes.",
+        description="Whether the event matters; as a number, 0.5 and above is yes. null, with a "
+        "`cause`: there is no verdict, and the event counts as one without.",
         examples=[True, 0.8],
     )
     judge: JudgeModel = Field(description="Who judged.")
@@ -69,6 +72,26 @@ class VerdictModel(BaseModel):
     cost: _Amount | None = Field(default=None, description="Of this answer, in your currency.")
     tokens: int | None = Field(default=None, ge=0, le=_MOST_TOKENS, description="It took.")
     seconds: _Amount | None = Field(default=None, description="It took.")
+    cause: str | None = Field(
+        default=None, max_length=200, description="Why there is no verdict, where there is none."
+    )
+    answers: tuple[bool, ...] | None = Field(
+        default=None,
+        max_length=100,
+        strict=False,
+        description="Where the judge was asked several times, each answer; important is what the "
+        "majority says.",
+    )
+    prompt: str | None = Field(
+        default=None, max_length=200, description="Digest of the question that was asked."
+    )
+    answer_ids: tuple[str, ...] | None = Field(
+        default=None,
+        max_length=100,
+        strict=False,
+        description="The endpoint's ids of the answers that tokens and cost are a share of.",
+    )
+    cached: bool | None = Field(default=None, description="The answer was given before.")
 
 
 def decode_verdict(value: bytes | None, *, offset: int, at_ms: int) -> OracleVerdict:
@@ -90,6 +113,10 @@ def decode_verdict(value: bytes | None, *, offset: int, at_ms: int) -> OracleVer
             raise VerdictError(Flaw.UNREADABLE, said) from None
         raise VerdictError(Flaw.INVALID, f"{where}: {said}") from None
     important = model.important
+    if important is None:
+        if model.cause is None:
+            raise VerdictError(Flaw.INVALID, "important: is null, without a cause")
+        raise VerdictError(Flaw.NO_VERDICT, model.cause)
     return OracleVerdict(
         event_id=bytes.fromhex(model.sf_id),
         important=important if isinstance(important, bool) else important >= _LIKELY,

@@ -8,7 +8,18 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
-_QUIET = ("aiokafka", "faust", "mode", "aiohttp", "asyncio", "rdkafka", "kafka")
+_QUIET = (
+    "aiokafka",
+    "faust",
+    "mode",
+    "aiohttp",
+    "asyncio",
+    "rdkafka",
+    "kafka",
+    "openai",
+    "httpx2",
+    "httpcore2",
+)
 """Libraries whose INFO lines are about themselves."""
 
 

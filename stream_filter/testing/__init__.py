@@ -1,1 +1,2 @@
-"""Brokers that tests, the benchmarks and the demo start and stop."""
+"""Brokers, workers, an analyst and a language model that tests, the benchmarks and the demo start
+and stop."""

@@ -125,3 +125,11 @@ def test_no_value_of_a_key_crashes_it(key: str, value: Any) -> None:
     """Either a verdict or a cause, and nothing else."""
     with suppress(VerdictError):
         read({**LEAST, key: value})
+
+
+def test_no_verdict_says_why() -> None:
+    """null with a cause is no verdict, and no mistake of the analyst."""
+    value = json.dumps({**LEAST, "important": None, "cause": "refused"}).encode()
+    with pytest.raises(VerdictError, match=r"^refused$") as caught:
+        decode_verdict(value, offset=0, at_ms=0)
+    assert caught.value.flaw is Flaw.NO_VERDICT

@@ -1,0 +1,1 @@
+"""The analyst: reads what the gate forwards, asks a language model, and writes verdicts."""

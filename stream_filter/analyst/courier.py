@@ -1,0 +1,159 @@
+"""Gets one prompt answered: within the limits, again where it failed, by the fallback where it
+must."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from stream_filter.analyst.breaker import Breaker
+from stream_filter.analyst.endpoint import Endpoint, Reply, RequestFailedError
+from stream_filter.analyst.outcome import Cause
+from stream_filter.analyst.pacing import Limits
+from stream_filter.analyst.purse import Purse
+from stream_filter.analyst.token_counts import UsageMeter
+from stream_filter.core.errors import ConfigError
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
+_TRIES = 8
+"""Of one prompt at a server that answers others: then it is the prompt's fault."""
+_LOOK_S = 0.1
+
+
+class CourierObserver(Protocol):
+    """Hears of every request."""
+
+    def replied(self, judge: str, reply: Reply, cost: float) -> None: ...
+    def failed(self, judge: str, cause: Cause, cost: float) -> None:
+        """`cost`: what is counted for it, since the server may have done the work."""
+        ...
+
+    def breaker_changed(self, judge: str, *, is_open: bool) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """An endpoint with what guards it."""
+
+    endpoint: Endpoint
+    limits: Limits
+    breaker: Breaker
+    meter: UsageMeter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """An answer, by whom, and what it cost."""
+
+    judge: str
+    reply: Reply
+    cost: float
+
+
+class Courier:
+    """Tries the first line, and the others while its breaker is open."""
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        *,
+        purse: Purse,
+        observer: CourierObserver,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._lines = list(lines)
+        self._purse = purse
+        self._observer = observer
+        self._dice = dice
+
+    @property
+    def judges(self) -> list[str]:
+        """Whom the answer may come from, the first choice first."""
+        return [line.endpoint.spec.judge for line in self._lines]
+
+    def give(self, share: float) -> None:
+        """The share of the limits that is ours."""
+        for line in self._lines:
+            line.limits.give(share)
+
+    async def ask(
+        self, messages: Sequence[dict[str, str]], schema: dict[str, Any], *, events: int
+    ) -> Delivered:
+        """An answer on so many events. Waits as long as it takes while servers are busy or down;
+        raises RequestFailedError where it is this prompt that fails, ConfigError, BrokerError."""
+        tries = busy = 0
+        while True:
+            line = await self._open_line()
+            try:
+                return await self._ask(line, messages, schema, events)
+            except RequestFailedError as failure:
+                if not failure.retriable:
+                    raise
+                if failure.cause is Cause.TOO_MANY:
+                    after_s = failure.retry_after_s
+                    line.limits.pause(self._wait_s(busy) if after_s is None else after_s)
+                    busy += 1
+                    continue
+                tries += 1
+                if line.breaker.is_open:
+                    continue  # another line, or this one when its pause is over
+                if tries >= _TRIES:
+                    raise
+                await asyncio.sleep(max(self._wait_s(tries), failure.retry_after_s or 0.0))
+
+    async def _open_line(self) -> Line:
+        while True:
+            for line in self._lines:
+                if line.breaker.lets_pass():
+                    return line
+            await asyncio.sleep(_LOOK_S)
+
+    async def _ask(
+        self, line: Line, messages: Sequence[dict[str, str]], schema: dict[str, Any], events: int
+    ) -> Delivered:
+        spec = line.endpoint.spec
+        size = sum(len(m["content"].encode()) for m in messages) + len(repr(schema))
+        output = spec.answer_tokens * (events + 1)
+        tokens = line.meter.at_most(size) + output
+        reserved = spec.cost(tokens - output, output)
+        was_open = line.breaker.is_open
+        spent, used = 0.0, 0
+        day, is_admitted = None, False
+        try:
+            day = await self._purse.reserve(reserved)
+            await line.limits.admit(tokens)
+            is_admitted = True
+            spent, used = reserved, tokens  # until it is known better
+            reply = await line.endpoint.ask(messages, schema, most_tokens=output)
+            if not reply.input_tokens:  # a server that does not count
+                reply = replace(reply, input_tokens=tokens - output, output_tokens=output)
+            used = reply.input_tokens + reply.output_tokens
+            spent = spec.cost(reply.input_tokens, reply.output_tokens)
+            line.meter.learn(size, reply.input_tokens)
+            line.breaker.succeeded()
+            self._observer.replied(spec.judge, reply, spent)
+            return Delivered(judge=spec.judge, reply=reply, cost=spent)
+        except RequestFailedError as failure:
+            if not failure.may_cost:
+                spent, used = 0.0, 0
+            if failure.cause in {Cause.TOO_MANY, Cause.REFUSED}:
+                line.breaker.succeeded()  # it answers
+            else:
+                line.breaker.failed()
+            self._observer.failed(spec.judge, failure.cause, spent)
+            raise
+        except (ConfigError, asyncio.CancelledError):
+            line.breaker.gave_up()
+            raise
+        finally:
+            if day is not None:
+                self._purse.settle(day, reserved, spent)
+            if is_admitted:
+                line.limits.settle(tokens, used)
+            if line.breaker.is_open is not was_open:
+                self._observer.breaker_changed(spec.judge, is_open=line.breaker.is_open)
+
+    def _wait_s(self, tries: int) -> float:
+        """Full jitter: any time up to a bound that doubles."""
+        return self._dice() * min(_FIRST_WAIT_S * 2.0**tries, _LONGEST_WAIT_S)

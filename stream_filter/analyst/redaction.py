@@ -1,0 +1,63 @@
+"""What must not leave the house, taken out of texts before anything else sees them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+KNOWN = {
+    "email": (r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", "<email>"),
+    "ip": (
+        r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b|\b(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\b",
+        "<ip>",
+    ),
+    "card": (r"\b(?:[0-9][ -]?){12,18}[0-9]\b", "<card>"),
+    "token": (
+        r"(?i)\b(?:bearer\s+[A-Za-z0-9._~+/=-]{8,}|sk-[A-Za-z0-9_-]{8,}|AKIA[0-9A-Z]{16}"
+        r"|gh[pousr]_[A-Za-z0-9]{20,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)",
+        "<token>",
+    ),
+    "secret": (
+        r"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|authorization|private[_-]?key)"
+        r"[\"']?\s*[:=]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;}\"']+)",
+        r"\1<secret>",
+    ),
+}
+"""By name: an RE2 pattern, and what stands in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """One pattern and what stands in its place."""
+
+    pattern: str
+    replacement: str
+
+
+def check_pattern(pattern: str) -> None:
+    """Raises ValueError where RE2 does not take the pattern, or it matches nothing at all."""
+    try:
+        redact([""], (Redaction(pattern, ""),))
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{pattern!r} is no RE2 pattern: {' '.join(str(error).split())}") from None
+
+
+def literal(word: str, replacement: str) -> Redaction:
+    """Takes out a word as it stands."""
+    return Redaction(re.escape(word), replacement)
+
+
+def redact(texts: Sequence[str], redactions: Sequence[Redaction]) -> list[str]:
+    """The texts without what the patterns match, one pattern after another. RE2: in linear time,
+    whatever the text."""
+    if not redactions or not texts:
+        return list(texts)
+    column = pa.array([text.encode("utf-8", "replace").decode() for text in texts], pa.string())
+    for each in redactions:
+        column = pc.replace_substring_regex(
+            column, pattern=each.pattern, replacement=each.replacement
+        )
+    redacted: list[str] = column.to_pylist()
+    return redacted

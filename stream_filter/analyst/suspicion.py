@@ -1,0 +1,50 @@
+"""Texts that talk to a model. They are judged like any other, each in a prompt of its own.
+
+No list finds every such text. What holds for all of them, found or not, is elsewhere: they are
+quoted as JSON strings, ids are drawn anew for each prompt, and an answer counts only if it fits.
+This adds that whoever plainly tries can, at worst, spoil the verdict on his own text.
+"""
+
+import re
+import unicodedata
+
+_WORDS = re.compile(
+    r"ignore|disregard|forget (all|every|the|your|what)|overrid|overrule|instead of|from now on"
+    r"|(previous|prior|above|earlier|following|other|these|all|every|new|system|hidden|secret|your|my"
+    r"|developer|user|assistant) (instruction|prompt|rule|task|message|role|verdict|answer|event"
+    r"|schema|guideline|direction|order)"
+    r"|\b(events?|lines?|entries|records?|logs?|rest|others?) (after|before|above|below)\b"
+    r"|\bskip (them|the|all|this|these|every)\b|\b(developer|admin|administrator|operator) says\b"
+    r"|you (are|must|should|will|shall|have to|need to)( now)? "
+    r"|(act|behave|pretend|respond|reply|answer|role ?play) (as|with|like|only|in)\b"
+    r"|(print|reveal|repeat|show|output|return|leak|tell)\b.{0,30}"
+    r"\b(prompt|instruction|key|secret|schema|json|verdict|password|token)"
+    r"|\b(as|be|is|are|all|everything|nothing|mark|label|classify|judge|treat|consider|rate)\b.{0,40}"
+    r"\b(un|not )?important\b|verdicts?\b.{0,40}\b(true|false|important|all|id)\b"
+    r"|important\W{0,6}(true|false|yes|no)\b|nothing matters"
+    r"|\b(language model|llm|chatgpt|gpt|claude|gemini|llama|jailbreak|prompt injection|the ai"
+    r"|an ai|dan mode|developer mode|classifier|triage)\b"
+    r"|ignorier|vergiss|ignora |ignorez|oublie[zr]? |olvida|игнорир|забудь|忽略|无视|無視|무시",
+)
+_SIGNS = re.compile(
+    r"<\|?/?\s*(im_start|im_end|system|user|assistant|human|instructions?|inst|end|endoftext|eot|bos|s)"
+    r"\b|\[/?(inst|system|assistant|user)\]|<</?sys>>|(^|\n|\\n)\s*#{0,4}\s*"
+    r"(system|assistant|user|human|developer|instructions?)\s*:|\"?(verdicts|important)\"?\s*[:=]"
+    r"|\"id\"\s*:|\]\s*\}\s*[,\]}{]|```",
+    re.IGNORECASE,
+)
+_HIDDEN = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+_ENCODED = re.compile(
+    r"\b(?![0-9a-fA-F]+\b)[A-Za-z0-9+]{48,}|(?:\\u[0-9a-fA-F]{4}){4}|(?:%[0-9a-fA-F]{2}){6}"
+)
+_NOT_WORDS = re.compile(r"[\W_]+")
+_LOOKALIKES = str.maketrans("0134578аеорсухі", "oleastbaeopcyxi")
+"""Digits and Cyrillic letters that stand for Latin ones."""
+
+
+def is_suspicious(text: str) -> bool:
+    """Whether a text talks to a model, or hides what it says."""
+    if _SIGNS.search(text) or _HIDDEN.search(text) or _ENCODED.search(text):
+        return True
+    plain = _NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", text).lower())
+    return bool(_WORDS.search(plain) or _WORDS.search(plain.translate(_LOOKALIKES)))
