@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stream_filter.core.bounds import kept_needed
-from stream_filter.core.evidence import EpochEvidence
-from stream_filter.core.findings import Finding, Interval, assess
+from stream_filter.core.evidence import EpochEvidence, Stratum
+from stream_filter.core.findings import Finding, Interval, assess, assess_each
 from stream_filter.core.forecast import kept_until_certified
 from stream_filter.core.targets import RecallTarget
 
@@ -155,15 +155,18 @@ def _judge_slices(epoch: EpochEvidence, target: RecallTarget) -> tuple[SliceFind
     if target.slice_floor is None:
         return ()
     names = sorted({s.slice for s in (*epoch.forwarded, *epoch.dropped)})
-    slices = []
-    for name in names:
-        finding = assess(
-            [s for s in epoch.forwarded if s.slice == name],
-            [s for s in epoch.dropped if s.slice == name],
-            failure_probability=target.failure_probability / len(names),
-        )
-        state = _state(finding.recall, target.slice_floor)
-        slices.append(SliceFinding(slice=name, state=state, finding=finding))
+    by_slice: dict[str, tuple[list[Stratum], list[Stratum]]] = {name: ([], []) for name in names}
+    for side, strata in enumerate((epoch.forwarded, epoch.dropped)):
+        for stratum in strata:
+            by_slice[stratum.slice][side].append(stratum)
+    findings = assess_each(
+        list(by_slice.values()),
+        failure_probability=target.failure_probability / max(len(names), 1),
+    )
+    slices = [
+        SliceFinding(slice=name, state=_state(found.recall, target.slice_floor), finding=found)
+        for name, found in zip(names, findings, strict=True)
+    ]
     return tuple(sorted(slices, key=lambda s: (s.finding.recall.upper, s.finding.recall.lower)))
 
 

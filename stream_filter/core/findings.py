@@ -5,8 +5,9 @@ verdict is important and a forwarded one is not; for the upper end, which alone 
 is the other way round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from stream_filter.core.bounds import missed_bounds, recall_bound
 from stream_filter.core.evidence import Stratum
@@ -38,15 +39,62 @@ class Finding:
     """M / drops."""
 
 
-def assess(
-    forwarded: Sequence[Stratum], dropped: Sequence[Stratum], *, failure_probability: float
-) -> Finding:
+Strata: TypeAlias = Sequence[Stratum]
+
+
+def assess(forwarded: Strata, dropped: Strata, *, failure_probability: float) -> Finding:
     """What strata show, whatever their slices. α is shared by those that were seen by chance."""
-    kept_strata, missed_strata = _merged(forwarded), _merged(dropped)
-    parts = sum(0.0 < s.probability < 1.0 for s in (*kept_strata, *missed_strata))
-    alpha = failure_probability / max(parts, 1)
-    kept = _total([_count(stratum, alpha) for stratum in kept_strata])
-    missed = _total([_count(stratum, alpha) for stratum in missed_strata])
+    (finding,) = assess_each([(forwarded, dropped)], failure_probability=failure_probability)
+    return finding
+
+
+def assess_each(
+    groups: Sequence[tuple[Strata, Strata]], *, failure_probability: float
+) -> list[Finding]:
+    """`assess` of many, each at `failure_probability`. Their bounds are worked out together: one by
+    one, a hundred slices take the time of a batch."""
+    merged = [(_merged(forwarded), _merged(dropped)) for forwarded, dropped in groups]
+    alphas = [
+        failure_probability / max(sum(0.0 < s.probability < 1.0 for s in (*kept, *missed)), 1)
+        for kept, missed in merged
+    ]
+    bounds = _Bounds(
+        (stratum, alpha)
+        for (kept, missed), alpha in zip(merged, alphas, strict=True)
+        for stratum in (*kept, *missed)
+    )
+    return [_finding(*both, alpha, bounds) for both, alpha in zip(merged, alphas, strict=True)]
+
+
+class _Bounds:
+    """On how many of a stratum's events are important, if so many were found."""
+
+    def __init__(self, wanted: Iterable[tuple[Stratum, float]]) -> None:
+        found: dict[tuple[float, float], set[int]] = {}
+        for stratum, alpha in wanted:
+            if stratum.probability > 0.0:
+                counts = found.setdefault((stratum.probability, alpha), set())
+                counts |= {stratum.important, stratum.important + stratum.silent}
+        self._found: dict[tuple[float, float, int], tuple[float, float]] = {}
+        for (chance, alpha), counts in found.items():
+            lower, upper = missed_bounds(list(counts), chance, failure_probability=alpha)
+            for count, *ends in zip(counts, lower.tolist(), upper.tolist(), strict=True):
+                self._found[chance, alpha, count] = (ends[0], ends[1])
+
+    def count(self, stratum: Stratum, alpha: float) -> Interval:
+        """How many of a stratum's events are important."""
+        not_ruled_out = float(stratum.events - (stratum.judged - stratum.important))
+        if stratum.probability == 0.0:
+            return Interval(lower=0.0, upper=not_ruled_out)
+        lower, _ = self._found[stratum.probability, alpha, stratum.important]
+        most = stratum.important + stratum.silent
+        _, upper = self._found[stratum.probability, alpha, most]
+        return Interval(lower=lower, upper=min(upper, not_ruled_out))
+
+
+def _finding(kept_strata: Strata, missed_strata: Strata, alpha: float, bounds: _Bounds) -> Finding:
+    kept = _total([bounds.count(stratum, alpha) for stratum in kept_strata])
+    missed = _total([bounds.count(stratum, alpha) for stratum in missed_strata])
     drops = max(sum(s.events for s in missed_strata), 1)
     return Finding(
         kept=kept,
@@ -76,19 +124,6 @@ def _merged(strata: Sequence[Stratum]) -> list[Stratum]:
         )
         for chance, alike in sorted(by_chance.items())
     ]
-
-
-def _count(stratum: Stratum, alpha: float) -> Interval:
-    """How many of a stratum's events are important."""
-    not_ruled_out = float(stratum.events - (stratum.judged - stratum.important))
-    if stratum.probability == 0.0:
-        return Interval(lower=0.0, upper=not_ruled_out)
-    lower, upper = missed_bounds(
-        [stratum.important, stratum.important + stratum.silent],
-        stratum.probability,
-        failure_probability=alpha,
-    )
-    return Interval(lower=float(lower[0]), upper=min(float(upper[1]), not_ruled_out))
 
 
 def _total(counts: Sequence[Interval]) -> Interval:

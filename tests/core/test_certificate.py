@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from stream_filter.core.bounds import missed_lower, missed_upper
 from stream_filter.core.certificate import Certificate, CertificateState, StaleCause, certify
 from stream_filter.core.evidence import EpochEvidence, Stratum
-from stream_filter.core.findings import Interval, assess
+from stream_filter.core.findings import Interval, assess, assess_each
 from stream_filter.core.targets import RecallTarget
 
 HOUR = 3_600_000
@@ -299,3 +300,22 @@ def test_bad_targets_are_named(name: str) -> None:
         changes: dict[str, Any] = {name: value}
         with pytest.raises(ValueError, match=f"{name}: must lie between 0 and 1"):
             replace(TARGET, **changes)
+
+
+def test_slices_together_are_as_each_alone() -> None:
+    """Two hundred slices with silences, of several holdouts, have the findings that they would have
+    one by one."""
+    rng = np.random.default_rng(4)
+    groups = []
+    for _ in range(200):
+        dropped = [
+            Stratum(probability=chance, events=4_000, shown=200, judged=190, important=int(found))
+            for chance, found in zip((0.01, 0.05), rng.integers(0, 20, 2), strict=True)
+        ]
+        if rng.random() < 0.1:
+            dropped.append(Stratum(probability=0.0, events=9, shown=0, judged=0, important=0))
+        kept = int(rng.integers(0, 300))
+        forwarded = [Stratum(probability=1.0, events=400, shown=400, judged=390, important=kept)]
+        groups.append((forwarded, dropped))
+    together = assess_each(groups, failure_probability=0.001)
+    assert together == [assess(*group, failure_probability=0.001) for group in groups]
