@@ -1,6 +1,7 @@
 """From labelled events to a pack: what `stream-filter train` does."""
 
 import platform
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ from stream_filter.models.manifest import License as PackLicense
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.pack_writing import manifest_of, write_pack
 from stream_filter.models.scout import Scout, written
-from stream_filter.models.staged_scorer import StagedScorer
+from stream_filter.models.scout_fitting import fit_calibration
+from stream_filter.models.staged_scorer import StagedScorer, blended, log_odds
 from stream_filter.training.extra import DEFAULT_ENCODER, INSTALL, missing_modules, require_extra
 
 MOST_AUC_LOSS = 0.002
@@ -80,6 +82,7 @@ class _Second:
     trained: TrainedSlm
     exported: ExportedSlm
     band: ChosenBand
+    blend: Affine
     scores: NDArray[np.float64]
     """Shape (n,): of both stages together, of the events that the SLM was not trained on."""
 
@@ -116,7 +119,7 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
     measured = figures(*columns, unsplit_groups(events)[rows], seed=order.seed)
     split = trained.held_out.split
     if second and not (rows == trained.held_out.tested).all():
-        split = f"one fold of: {split}"
+        split = f"some folds of: {split}"
     quality = (*quality_of(measured, split), *_parity_of(second))
     training = Training(
         base=second.trained.base if second else "none: character n-grams",
@@ -174,7 +177,7 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
             },
             *([second.exported.stage] if second else []),
         ],
-        "band": _band_facts(second.band) if second else None,
+        "band": _band_facts(second) if second else None,
         "mask_set": MASK_SET_VERSION,
         "labels": ("unimportant", "important"),
         "training": training.model_dump(),
@@ -187,6 +190,7 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
     }
     pack = write_pack(folder, manifest_of(facts, files), files)
     StagedScorer(pack, threads=1)
+    shutil.rmtree(_workspace(folder), ignore_errors=True)
     return TrainedPack(
         pack=pack,
         held_out=measured,
@@ -222,29 +226,38 @@ def _second(
         SlmChoice(
             encoder=order.encoder,
             layers=order.layers,
-            recall=order.recall,
             seed=order.seed,
             until_s=until_s,
-            workspace=folder.parent / f".{folder.name}-training",
+            workspace=_workspace(folder),
             told=order.told,
         ),
     )
     rows = trained.tested
     labels = events.important[rows] == 1, events.weights[rows]
-    first, second = scout.scores[rows], trained.scores[rows]
-    scout_share, slm_share = (
-        forwarded_share(scores, *labels, order.recall) for scores in (first, second)
-    )
-    if order.stages is Stages.AUTO and scout_share <= slm_share:
-        return None, (
-            f"it forwards {scout_share:.1%} of the held-out events at recall {order.recall:g}, an "
-            f"SLM {slm_share:.1%}"
-        )
+    first = scout.scores[rows]
+    total = log_odds(first) + log_odds(trained.scores[rows])
+    slope, intercept = fit_calibration(total, *labels)
+    blend = Affine(method="platt", slope=slope, intercept=intercept)
+    second = blended(first, trained.scores[rows], blend).astype(np.float64)
+    shares = [forwarded_share(scores, *labels, order.recall) for scores in (first, second)]
+    said = f"at recall {order.recall:g} it forwards {shares[0]:.1%} of the held-out events, "
+    order.told(f"the scout: {said}with the SLM {shares[1]:.1%}")
+    if order.stages is Stages.AUTO and shares[0] <= shares[1]:
+        return None, f"{said}with an SLM {shares[1]:.1%}"
     at = np.unique(events.codes[rows], return_index=True)[1]
     is_text = np.zeros(int(rows.sum()), np.bool_)
     is_text[at] = True
+    important, weights = labels
+    _, text = np.unique(events.codes[rows], return_inverse=True)
+    a_text_each = weights / np.bincount(text, weights)[text]
     band = choose_band(
-        first, second, *labels, is_text, recall=order.recall, most_loss=MOST_AUC_LOSS
+        first,
+        second,
+        important,
+        (weights, a_text_each),
+        is_text,
+        recall=order.recall,
+        most_loss=MOST_AUC_LOSS,
     )
     order.told(
         f"the SLM reads {band.read_share:.1%} of the texts, scout scores from {band.low:.3g} to "
@@ -259,18 +272,19 @@ def _second(
         texts=[events.texts[code] for code in np.unique(events.codes[rows]).tolist()],
         threshold=threshold_at(second, *labels, order.recall),
     )
-    scores = np.where(
-        (scout.scores >= band.low) & (scout.scores < band.high), trained.scores, scout.scores
-    )
-    return _Second(trained=trained, exported=exported, band=band, scores=scores), None
+    scores = np.zeros(len(events.codes))
+    scores[rows] = np.where((first >= band.low) & (first < band.high), second, first)
+    return _Second(trained=trained, exported=exported, band=band, blend=blend, scores=scores), None
 
 
-def _band_facts(band: ChosenBand) -> dict[str, float]:
+def _band_facts(second: _Second) -> dict[str, Any]:
+    band = second.band
     return {
         "low": band.low,
         "high": band.high,
         "read_share": round(band.read_share, 4),
         "auc_loss": round(band.auc_loss, 5),
+        "blend": second.blend.model_dump(),
     }
 
 
@@ -288,6 +302,11 @@ def _parity_of(second: _Second | None) -> tuple[Quality, ...]:
             ("decisions changed", parity.changed),
         )
     )
+
+
+def _workspace(folder: Path) -> Path:
+    """Where a training that is broken off leaves what it has."""
+    return folder.parent / f".{folder.name}-training"
 
 
 def _license_of(encoder: str) -> str:

@@ -157,7 +157,8 @@ def _beside(
         for ours, theirs in zip(speed, exact, strict=True)
     )
     return (
-        f"int8 beside float32: scores differ by {parity.mean:.4f} in the mean, {parity.largest:.4f} "
-        f"at most; {parity.changed:.2%} of the held-out texts change sides; {paces}, one thread; "
+        f"int8 beside float32: scores differ by {parity.mean:.4f} in the mean, "
+        f"{parity.largest:.4f} at most; {parity.changed:.2%} of the held-out texts change sides; "
+        f"{paces}, one thread; "
         f"{len(files[GRAPH_NAME]) / 1e6:.1f} against {exact_bytes / 1e6:.1f} MB."
     )

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.splits import held_out_folds
-from stream_filter.core.ranking import auc, forwarded_share
 from stream_filter.models.scout_fitting import fit_calibration
 
 FEWEST_LABELS = 1_000
@@ -25,8 +24,8 @@ MOST_EPOCHS = 10
 _STEPS = 330
 """Enough for a few thousand labels; fewer distinct texts are read more often for it."""
 _BATCH = 32
-_SECOND_FIT = 0.45
-"""Of the time: for the last fit, on all labels."""
+_LAST_FIT = 1.6
+"""What is left for the fit on all labels and for the export, in times of the fit of a fold."""
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +36,6 @@ class SlmChoice:
 
     encoder: str
     layers: int
-    recall: float
     seed: int
     until_s: float
     """By `time.monotonic`."""
@@ -68,8 +66,8 @@ class TrainedSlm:
 
 
 def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
-    """Fine-tune on all folds but the first, calibrate and measure there, then fit again on all
-    labels, if the time allows; else the first fit is what is kept.
+    """Fine-tune without each fold, as many folds as the time allows, calibrate and measure there,
+    then fit again on all labels; where not even that fits in, the first fit is what is kept.
 
     Raises ConfigError where there is no such encoder.
     """
@@ -84,7 +82,6 @@ def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
     from stream_filter.training.slm_graph import exported, finished
 
     folds, _ = held_out_folds(events, seed=choice.seed)
-    tested = folds[0]
     batches = -(-len(events.texts) // _BATCH)
     recipe = Recipe(
         encoder=choice.encoder,
@@ -94,44 +91,53 @@ def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
         seed=choice.seed,
     )
     workspace = _workspace(events, choice, recipe.epochs)
-    truth, mass = _by_text(events, ~tested)
-    rows = events.codes[tested]
-    columns = events.important[tested] == 1, events.weights[tested]
 
-    def fit(important: Floats, there: NDArray[np.bool_], until_s: float, name: str) -> Classifier:
-        folder = workspace / name
+    def fit(important: Floats, mass: Floats, until_s: float, name: str) -> Classifier:
+        folder, there = workspace / name, mass > 0
         folder.mkdir(parents=True, exist_ok=True)
         texts = [text for text, used in zip(events.texts, there.tolist(), strict=True) if used]
         classifier = pretrained(recipe, events.texts)
         choice.told(f"slm: {name}: {len(texts):,} texts, {recipe.epochs} epochs")
         schedule = Schedule(until_s=until_s, folder=folder, told=choice.told)
-        fine_tune(classifier, texts, important[there], np.ones(len(texts)), recipe, schedule)
+        # What comes more often counts more, but a storm is not the whole stream.
+        fine_tune(classifier, texts, important[there], np.sqrt(mass[there]), recipe, schedule)
         return classifier
 
-    began_s = time.monotonic()
-    first_until_s = began_s + (choice.until_s - began_s) * (1 - _SECOND_FIT)
-    classifier = fit(truth, mass > 0, first_until_s, "without the held-out texts")
-    took_s = time.monotonic() - began_s
-    at = np.unique(rows)
-    logits = np.zeros(len(events.texts))
-    logits[at] = classifier.logits([events.texts[code] for code in at.tolist()])
-    share = forwarded_share(logits[rows], *columns, choice.recall)
-    area = auc(logits[rows], *columns)
-    choice.told(f"slm: forwards {share:.1%} at recall {choice.recall:g}, AUC {area:.4f}")
-    slope, intercept = fit_calibration(logits[rows], *columns)
-    scores = np.zeros(len(events.codes))
-    scores[tested] = 0.5 + 0.5 * np.tanh(0.5 * (slope * logits[rows] + intercept))
-    notes = [f"SLM: {choice.encoder}, first {choice.layers} layers, {recipe.epochs} epochs."]
+    logits = np.zeros(len(events.codes))
+    tested = np.zeros(len(events.codes), np.bool_)
+    took_s, measured = 0.0, 0
+    for fold in folds:
+        began_s = time.monotonic()
+        left_s = choice.until_s - began_s
+        if measured and left_s < took_s * (1 + _LAST_FIT):
+            break
+        measured += 1
+        until_s = began_s + left_s / (1 + _LAST_FIT)
+        name = f"without fold {measured} of {len(folds)}"
+        classifier = fit(*_by_text(events, ~fold), until_s, name)
+        held_out = np.unique(events.codes[fold])
+        by_text = np.zeros(len(events.texts))
+        by_text[held_out] = classifier.logits([events.texts[code] for code in held_out.tolist()])
+        logits[fold] = by_text[events.codes[fold]]
+        tested |= fold
+        took_s = max(took_s, time.monotonic() - began_s)
+    columns = events.important[tested] == 1, events.weights[tested]
+    slope, intercept = fit_calibration(logits[tested], *columns)
+    scores = 0.5 + 0.5 * np.tanh(0.5 * (slope * logits + intercept))
+    notes = [
+        f"SLM: {choice.encoder}, first {choice.layers} layers, {recipe.epochs} epochs; measured on "
+        f"{measured} of {len(folds)} folds."
+    ]
     if choice.until_s - time.monotonic() > 0.5 * took_s:
-        classifier = fit(*_everything(events), choice.until_s, "with all texts")
+        everything = np.ones(len(events.codes), np.bool_)
+        classifier = fit(*_by_text(events, everything), choice.until_s, "with all texts")
     else:
-        notes.append("The time was up before the SLM was fitted again with the held-out texts.")
+        notes.append("The time was up before the SLM was fitted with all texts: some are left out.")
     graph = finished(
-        exported(classifier.model),
+        exported(classifier.net),
         Affine(method="platt", slope=slope, intercept=intercept),
         important=1,
     )
-    shutil.rmtree(workspace, ignore_errors=True)
     rng = np.random.default_rng(choice.seed)
     shown = rng.permutation(len(events.texts))[:256].tolist()
     return TrainedSlm(
@@ -157,12 +163,8 @@ def _by_text(events: LabelledEvents, rows: NDArray[np.bool_]) -> tuple[Floats, F
     yes = np.bincount(
         events.codes[rows], events.weights[rows] * (events.important[rows] == 1), count
     )
-    return yes / np.maximum(mass, 1e-300), mass
-
-
-def _everything(events: LabelledEvents) -> tuple[Floats, NDArray[np.bool_]]:
-    truth, mass = _by_text(events, np.ones(len(events.codes), np.bool_))
-    return truth, mass > 0
+    share: Floats = yes / np.maximum(mass, 1e-300)
+    return share, mass.astype(np.float64)
 
 
 def _workspace(events: LabelledEvents, choice: SlmChoice, epochs: int) -> Path:

@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils.logging import set_verbosity_error
 
 from stream_filter.core.errors import ConfigError
 from stream_filter.training.extra import DEFAULT_ENCODER
 
 _BATCH = 64
+
+# Layers that are cut off are no news.
+set_verbosity_error()
 
 
 def encoder_source(name: str) -> str:

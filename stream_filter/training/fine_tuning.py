@@ -1,6 +1,5 @@
-"""Fine-tunes a pretrained encoder into a classifier of canonical texts. CPU, the same for a seed."""
+"""Fine-tunes a pretrained encoder into a classifier of canonical texts; equal for equal seeds."""
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from stream_filter.core.errors import ConfigError
 from stream_filter.training.encoders import encoder_source
@@ -21,6 +20,10 @@ from stream_filter.training.vocabulary import trimmed
 _CHUNK = 1024
 """Texts are sorted by length within chunks of this size: batches need little padding."""
 _CHECKPOINT = "slm.pt"
+LENGTH = 8.0
+"""Of a pooled vector: what the head sees varies by about 1."""
+_HEAD_RATE = 10.0
+"""The head, which starts from nothing, learns so many times faster."""
 
 Floats = NDArray[np.float64]
 
@@ -39,11 +42,36 @@ class Recipe:
     seed: int = 7
 
 
-class Classifier:
-    """A Hugging Face model with one logit, and the tokenizer as the runtime reads it."""
+class MeanPooled(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
+    """An encoder and one linear layer on the mean of its last hidden states, scaled to one length.
 
-    def __init__(self, model: Any, tokenizer_json: str, *, max_tokens: int) -> None:
-        self.model = model
+    So sentence encoders are made to be read: the head begins where the encoder's own similarity
+    of texts already means something, which the first place of the sequence does not.
+    """
+
+    def __init__(self, encoder: Any, hidden: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = torch.nn.Dropout(0.1)
+        self.head = torch.nn.Linear(hidden, 1)
+        torch.nn.init.zeros_(self.head.weight)
+        torch.nn.init.zeros_(self.head.bias)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids and mask, both (texts, tokens), to logits, shape (texts,)."""
+        hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        shown = mask.unsqueeze(2)
+        mean = (hidden * shown).sum(1) / shown.sum(1).clamp(min=1)
+        pooled = torch.nn.functional.normalize(mean, dim=1) * LENGTH
+        logits: Tensor = self.head(self.dropout(pooled)).squeeze(1)
+        return logits
+
+
+class Classifier:
+    """A network in training, and the tokenizer as the runtime reads it."""
+
+    def __init__(self, net: MeanPooled, tokenizer_json: str, *, max_tokens: int) -> None:
+        self.net = net
         self.tokenizer_json = tokenizer_json
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.enable_truncation(max_tokens)
@@ -60,7 +88,7 @@ class Classifier:
         for row, one in enumerate(tokens):
             ids[row, : len(one)] = torch.tensor(one)
             mask[row, : len(one)] = 1
-        logits: Tensor = self.model(input_ids=ids, attention_mask=mask).logits.squeeze(1)
+        logits: Tensor = self.net(ids, mask)
         return logits
 
     def logits(self, texts: Sequence[str]) -> Floats:
@@ -68,7 +96,7 @@ class Classifier:
         tokens = self.tokens(texts)
         found = np.zeros(len(tokens))
         order = np.argsort([len(ids) for ids in tokens], kind="stable").tolist()
-        self.model.eval()
+        self.net.eval()
         with torch.inference_mode():
             for start in range(0, len(order), 64):
                 chosen = order[start : start + 64]
@@ -84,8 +112,8 @@ def pretrained(recipe: Recipe, texts: Sequence[str]) -> Classifier:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source).backend_tokenizer
         # Never a pickle, never the model's own code.
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, num_hidden_layers=recipe.layers, num_labels=1, use_safetensors=True
+        model = AutoModel.from_pretrained(
+            source, num_hidden_layers=recipe.layers, use_safetensors=True
         )
     except (OSError, ValueError, KeyError, AttributeError) as error:
         problem = " ".join(str(error).split())[:200]
@@ -99,7 +127,8 @@ def pretrained(recipe: Recipe, texts: Sequence[str]) -> Classifier:
         model.config.vocab_size = len(kept)
     # A few thousand texts are too few to move the meaning of words.
     table.weight.requires_grad_(False)
-    return Classifier(model, text, max_tokens=recipe.max_tokens)
+    net = MeanPooled(model, model.config.hidden_size)
+    return Classifier(net, text, max_tokens=recipe.max_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,21 +151,30 @@ def fine_tune(
     recipe: Recipe,
     schedule: Schedule,
 ) -> int:
-    """Train in place. `important`: shape (n,), in [0, 1]; `weights`: shape (n,). Adam with decoupled
-    decay, a tenth of the steps to warm up, then linearly down to 0. Returns the steps that were
-    made, fewer than asked for where time is short.
+    """Train in place. `important`: shape (n,), in [0, 1]; `weights`: shape (n,). Adam with
+    decoupled decay, a tenth of the steps to warm up, then linearly down to 0. Returns the steps
+    that were made, fewer than asked for where time is short.
     """
     tokens = classifier.tokens(texts)
     truth = torch.tensor(important, dtype=torch.float32)
     weight = torch.tensor(weights / weights.mean(), dtype=torch.float32)
     batches = -(-len(tokens) // recipe.batch)
     planned = steps = recipe.epochs * batches
-    learning = [each for each in classifier.model.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=recipe.rate, weight_decay=0.01)
+    net = classifier.net
+    learning = [each for each in net.parameters() if each.requires_grad]
+    body = [each for each in net.encoder.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": body, "factor": 1.0},
+            {"params": list(net.head.parameters()), "factor": _HEAD_RATE},
+        ],
+        lr=recipe.rate,
+        weight_decay=0.01,
+    )
     torch.manual_seed(recipe.seed)
     torch.use_deterministic_algorithms(True)
     done = _restore(classifier, optimizer, schedule)
-    classifier.model.train()
+    classifier.net.train()
     began_s, began = schedule.clock_s(), done
     for epoch in range(done // batches, recipe.epochs):
         order = _batches([len(ids) for ids in tokens], recipe, epoch)
@@ -149,7 +187,7 @@ def fine_tune(
                     left_s = pace_s * (steps - done)
                     schedule.told(f"slm: step {done:,} of {steps:,}, {left_s:,.0f} s left")
             for group in optimizer.param_groups:
-                group["lr"] = recipe.rate * _pace_of_learning(done, steps)
+                group["lr"] = recipe.rate * group["factor"] * _pace_of_learning(done, steps)
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
                 classifier.forward([tokens[index] for index in chosen]),
                 truth[chosen],
@@ -161,10 +199,11 @@ def fine_tune(
             optimizer.step()
             done += 1
             if done >= steps or schedule.clock_s() > schedule.until_s:
-                classifier.model.eval()
-                return done
-        _save(classifier, optimizer, schedule, done)
-    classifier.model.eval()
+                break
+        if done == planned or done % batches == 0:
+            _save(classifier, optimizer, schedule, done)
+        if done >= steps or schedule.clock_s() > schedule.until_s:
+            break
     return done
 
 
@@ -175,16 +214,14 @@ def _pace_of_learning(step: int, steps: int) -> float:
 
 def _batches(lengths: list[int], recipe: Recipe, epoch: int) -> list[list[int]]:
     """Of one epoch, the same whenever it is asked for."""
-    rng = random.Random(recipe.seed * 1_000 + epoch)
-    order = list(range(len(lengths)))
-    rng.shuffle(order)
+    rng = np.random.default_rng((recipe.seed, epoch))
+    order = rng.permutation(len(lengths)).tolist()
     for start in range(0, len(order), _CHUNK):
         order[start : start + _CHUNK] = sorted(
             order[start : start + _CHUNK], key=lambda index: lengths[index]
         )
     found = [order[at : at + recipe.batch] for at in range(0, len(order), recipe.batch)]
-    rng.shuffle(found)
-    return found
+    return [found[at] for at in rng.permutation(len(found)).tolist()]
 
 
 def _save(
@@ -193,7 +230,7 @@ def _save(
     if schedule.folder is None:
         return
     state = {
-        "model": classifier.model.state_dict(),
+        "model": classifier.net.state_dict(),
         "optimizer": optimizer.state_dict(),
         "random": torch.get_rng_state(),
         "done": done,
@@ -207,7 +244,7 @@ def _restore(classifier: Classifier, optimizer: torch.optim.Optimizer, schedule:
     if schedule.folder is None or not (schedule.folder / _CHECKPOINT).is_file():
         return 0
     state = torch.load(schedule.folder / _CHECKPOINT, weights_only=True)
-    classifier.model.load_state_dict(state["model"])
+    classifier.net.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     schedule.told(f"slm: goes on after step {state['done']:,}")

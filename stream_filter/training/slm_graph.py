@@ -1,8 +1,8 @@
 """From a classifier to the graph that the runtime reads: token ids and mask in, a score out."""
 
+import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import onnx
@@ -11,18 +11,49 @@ from optimum.exporters.onnx import onnx_export_from_model
 
 from stream_filter.core.errors import ConfigError
 from stream_filter.models.manifest import Affine
+from stream_filter.training.fine_tuning import LENGTH, MeanPooled
 
 IDS, MASK, SCORE = "input_ids", "attention_mask", "score"
 _TYPES = "token_type_ids"
+OURS = "sf_"
+"""What is added to a graph has names that begin so."""
 
 
-def exported(model: Any) -> onnx.ModelProto:
-    """A Hugging Face sequence classifier as ONNX, float32."""
-    with TemporaryDirectory() as folder:
-        onnx_export_from_model(
-            model, folder, task="text-classification", do_validation=False, no_post_process=True
-        )
-        return onnx.load(Path(folder, "model.onnx"))
+def exported(net: MeanPooled) -> onnx.ModelProto:
+    """The network as ONNX, float32: optimum exports the encoder, the head is added to it.
+
+    One output, `logits`, shape (texts, 1).
+    """
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's, about shapes that are fixed here
+        onnx_export_from_model(net.encoder, folder, task="feature-extraction", do_validation=False)
+        model = onnx.load(Path(folder, "model.onnx"))
+    graph = model.graph
+    head = {
+        "sf_tokens": np.array([1], np.int64),
+        "sf_last": np.array([2], np.int64),
+        "sf_length": np.array(LENGTH, np.float32),
+        "sf_weight": net.head.weight.detach().numpy().T.copy(),
+        "sf_bias": net.head.bias.detach().numpy(),
+    }
+    graph.initializer.extend(numpy_helper.from_array(each, name) for name, each in head.items())
+    node = helper.make_node
+    graph.node.extend(
+        [
+            # The mean of the hidden states: its length is all that their number would change.
+            node("Cast", [MASK], ["sf_mask"], to=TensorProto.FLOAT),
+            node("Unsqueeze", ["sf_mask", "sf_last"], ["sf_shown"]),
+            node("Mul", ["last_hidden_state", "sf_shown"], ["sf_hidden"]),
+            node("ReduceSum", ["sf_hidden", "sf_tokens"], ["sf_sum"], keepdims=0),
+            node("LpNormalization", ["sf_sum"], ["sf_unit"], axis=1, p=2),
+            node("Mul", ["sf_unit", "sf_length"], ["sf_pooled"]),
+            node("MatMul", ["sf_pooled", "sf_weight"], ["sf_weighed"], name=f"{OURS}head"),
+            node("Add", ["sf_weighed", "sf_bias"], ["logits"]),
+        ]
+    )
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["texts", 1]))
+    return model
 
 
 def finished(model: onnx.ModelProto, calibration: Affine, *, important: int) -> onnx.ModelProto:
@@ -104,7 +135,7 @@ def compact_words(model: onnx.ModelProto) -> bool:
     table that the ids look up directly."""
     graph = model.graph
     tables = {tensor.name: tensor for tensor in graph.initializer}
-    for at, node in enumerate(graph.node):
+    for node in graph.node:
         if node.op_type == "Gather" and node.input[1] == IDS and node.input[0] in tables:
             break
     else:
@@ -121,6 +152,7 @@ def compact_words(model: onnx.ModelProto) -> bool:
         ]
     )
     output = node.output[0]
+    at = list(graph.node).index(node)
     graph.node.remove(node)
     for offset, made in enumerate(
         (

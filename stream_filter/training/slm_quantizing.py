@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, Quantizatio
 from optimum.onnxruntime import ORTQuantizer
 from optimum.onnxruntime.configuration import CalibrationConfig, QuantizationConfig
 
-from stream_filter.training.slm_graph import IDS, MASK
+from stream_filter.training.slm_graph import IDS, MASK, OURS
 
 _PRODUCTS = ("MatMul", "Gemm")
 
@@ -31,7 +31,8 @@ def quantized(
         if node.op_type in _PRODUCTS:
             dims = [constants[name] for name in node.input[:2] if name in constants]
             shrinks = bool(dims) and len(dims[0]) == 2 and dims[0][0] > dims[0][1] > 1
-            if not dims or (spared and shrinks):
+            is_head = node.name.startswith(OURS)
+            if not dims or is_head or (spared and shrinks):
                 kept_float.append(node.name)
     config = QuantizationConfig(
         is_static=True,
