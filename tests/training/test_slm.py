@@ -40,10 +40,12 @@ def events(count: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def train(tmp_path: Path) -> Train:
-    """Run the command on `count` events; the pack is `name`."""
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
+    """Run the command on `count` events, quickly; the pack is `name`."""
+    monkeypatch.setattr("stream_filter.app.slm_training.MOST_EPOCHS", 3)
+    monkeypatch.setattr("stream_filter.app.pack_bench._ROUNDS", 1)
 
-    def run(name: str, *options: str, count: int = 400) -> Result:
+    def run(name: str, *options: str, count: int = 160) -> Result:
         labelled = tmp_path / "labelled.jsonl"
         labelled.write_text("\n".join(map(json.dumps, events(count))))
         out = str(tmp_path / "models" / name)
@@ -86,7 +88,7 @@ def test_both_stages(train: Train, tmp_path: Path) -> None:
 
 def test_few_labels_make_a_scout(train: Train) -> None:
     """With few labels the scout is the better model: no SLM is trained, and it is said."""
-    result = train("own", count=400)
+    result = train("own")
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert said["stages"] == ["scout"]
@@ -124,7 +126,7 @@ def test_a_training_goes_on_after_a_break(
     assert graphs[0] == graphs[1]
 
 
-@pytest.mark.parametrize("encoder", ["nowhere/at-all", "."])
+@pytest.mark.parametrize("encoder", ["./nothing/here", "."])
 def test_an_encoder_that_is_none(train: Train, encoder: str) -> None:
     """A name that no encoder has, a folder that holds none: one line, exit 2."""
     result = train("own", "--stages", "both", "--encoder", encoder)
