@@ -14,17 +14,18 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, Quantizatio
 from optimum.onnxruntime import ORTQuantizer
 from optimum.onnxruntime.configuration import CalibrationConfig, QuantizationConfig
 
-from stream_filter.training.slm_graph import IDS, MASK, OURS
+from stream_filter.training.slm_graph import IDS, MASK, OURS, compact_words
 
 _PRODUCTS = ("MatMul", "Gemm")
 
 
-def quantized(
-    model: onnx.ModelProto, tokens: Sequence[list[int]], *, spared: bool
-) -> onnx.ModelProto:
-    """Products with constant weights in int8 (per channel), activations in uint8 with the ranges
-    seen on `tokens`. `spared`: products that shrink their input stay float32; in a transformer
-    these are the feed-forward outputs, whose activations have outliers."""
+def quantized(graph: bytes, tokens: Sequence[list[int]], *, spared: bool) -> bytes:
+    """Of an ONNX graph, float32: products with constant weights in int8 (per channel), word
+    embeddings in int8 (per row), activations in uint8 with the ranges seen on `tokens`. `spared`:
+    products that shrink their input stay float32; in a transformer these are the feed-forward
+    outputs, whose activations have outliers."""
+    model = onnx.load_from_string(graph)
+    compact_words(model)
     constants = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     kept_float = []
     for node in model.graph.node:
@@ -68,4 +69,4 @@ def quantized(
         )
         found = onnx.load(target / "float.onnx")
     onnx.checker.check_model(found)
-    return found
+    return bytes(found.SerializeToString(deterministic=True))
