@@ -1,12 +1,16 @@
 """From labelled events to a pack: what `stream-filter train` does."""
 
 import platform
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_filter import __version__
 from stream_filter.app.figures import Figures, figures
@@ -15,14 +19,49 @@ from stream_filter.app.model_card import model_card
 from stream_filter.app.pack_bench import measure_speed
 from stream_filter.app.sampling import sampled
 from stream_filter.app.scout_training import HASHING, MOST_TEXTS, TrainedScout, train_scout
+from stream_filter.app.slm_export import ExportedSlm, export_slm
+from stream_filter.app.slm_training import FEWEST_LABELS, SlmChoice, TrainedSlm, train_slm
 from stream_filter.app.splits import unsplit_groups
+from stream_filter.core.banding import ChosenBand, choose_band
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.ranking import reliability
+from stream_filter.core.ranking import forwarded_share, reliability, threshold_at
 from stream_filter.models.manifest import CARD_NAME, SCOUT_NAME, Affine, Quality, Training
 from stream_filter.models.manifest import License as PackLicense
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.pack_writing import manifest_of, write_pack
-from stream_filter.models.scout import Scout, load_scout, written
+from stream_filter.models.scout import Scout, written
+from stream_filter.models.scout_fitting import fit_calibration
+from stream_filter.models.staged_scorer import StagedScorer, blended, log_odds
+from stream_filter.training.extra import DEFAULT_ENCODER, INSTALL, missing_modules, require_extra
+
+MOST_AUC_LOSS = 0.002
+"""What the band may cost against an SLM that reads all."""
+_SCOUT_SECONDS = 0.25
+"""Of the time: for the scout, where an SLM comes after it."""
+
+
+class Stages(StrEnum):
+    """Which stages a pack gets. `auto`: those that forward the least at the wanted recall."""
+
+    AUTO = "auto"
+    SCOUT = "scout"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOrder:
+    """What is asked of a training."""
+
+    data: str
+    """What the events are, for the card."""
+    license_name: str
+    recall: float
+    seed: int
+    seconds: float
+    stages: Stages
+    encoder: str
+    layers: int
+    told: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,56 +72,98 @@ class TrainedPack:
     held_out: Figures
     split: str
     tried_all: bool
+    notes: list[str]
 
 
-def train_pack(
-    folder: Path,
-    events: LabelledEvents,
-    *,
-    data: str,
-    license_name: str,
-    recall: float,
-    seed: int,
-    seconds: float,
-    told: Callable[[str], None],
-) -> TrainedPack:
-    """Train a scout and write it as a pack at `folder`. `data`, `license_name`: for the card.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Second:
+    """The stage after the scout, and which texts come to it."""
 
-    The same events, seed and numpy give the same scout, if the time suffices for all that is tried.
-    Raises ConfigError where the labels do not suffice, or `folder` cannot be written.
+    trained: TrainedSlm
+    exported: ExportedSlm
+    band: ChosenBand
+    blend: Affine
+    scores: NDArray[np.float64]
+    """Shape (n,): of both stages together, of the events that the SLM was not trained on."""
+
+
+def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> TrainedPack:
+    """Train a scout, and where it pays an SLM, and write them as a pack at `folder`.
+
+    The same events, seed and libraries give the same pack, if the time suffices for all that is
+    tried. Raises ConfigError where the labels do not suffice, or the extra that an SLM needs is not
+    there and an SLM was asked for; PackError where `folder` cannot be written.
     """
+    until_s = time.monotonic() + order.seconds
+    if order.stages is Stages.BOTH:
+        require_extra("an SLM")
     read = len(events.texts)
-    events = sampled(events, most_texts=MOST_TEXTS, seed=seed)
-    trained = train_scout(events, recall=recall, seed=seed, seconds=seconds, told=told)
-    rows = trained.held_out.tested
+    events = sampled(events, most_texts=MOST_TEXTS, seed=order.seed)
+    reason = _why_no_slm(events, order)
+    trained = train_scout(
+        events,
+        recall=order.recall,
+        seed=order.seed,
+        seconds=order.seconds * (1.0 if reason else _SCOUT_SECONDS),
+        told=order.told,
+    )
+    second = None
+    if reason is None:
+        second, reason = _second(events, trained, folder, until_s, order)
+    if reason:
+        order.told(f"the scout alone: {reason}")
+    rows = second.trained.tested if second else trained.held_out.tested
+    scores = second.scores if second else trained.scores
     important = events.important == 1
-    columns = trained.scores[rows], important[rows], events.weights[rows]
-    measured = figures(*columns, unsplit_groups(events)[rows], seed=seed)
-    quality = quality_of(measured, trained.held_out.split)
+    columns = scores[rows], important[rows], events.weights[rows]
+    measured = figures(*columns, unsplit_groups(events)[rows], seed=order.seed)
+    split = trained.held_out.split
+    if second and not (rows == trained.held_out.tested).all():
+        split = f"some folds of: {split}"
+    quality = (*quality_of(measured, split), *_parity_of(second))
     training = Training(
-        base="none: character n-grams",
-        data=data,
+        base=second.trained.base if second else "none: character n-grams",
+        data=order.data,
         data_sha256=events.sha256,
         texts=len(events.texts),
         important_texts=len(np.unique(events.codes[important])),
         templates=int(unsplit_groups(events).max()) + 1,
-        seed=seed,
-        libraries={"stream-filter": __version__, "numpy": np.__version__},
+        seed=order.seed,
+        libraries={
+            "stream-filter": __version__,
+            "numpy": np.__version__,
+            **(second.trained.libraries if second else {}),
+        },
     )
-    weights = written(trained.fitted.weights, trained.fitted.rarities)
-    description = "P(important) of an event, by its character n-grams."
+    notes = _notes(events, trained, read)
+    if reason:
+        notes.append(f"The scout alone: {reason}.")
+    if second:
+        notes += [*second.trained.notes, *second.exported.notes]
+    description = "P(important) of an event, by its character n-grams" + (
+        ", and by a small transformer where these are unsure." if second else "."
+    )
     card = model_card(
         name=folder.name,
         description=description,
-        stages="a scout alone",
+        stages="a scout, and an SLM where it is unsure" if second else "a scout alone",
         mask_set=MASK_SET_VERSION,
         training=training,
         quality=quality,
         reliability=reliability(*columns),
-        notes=_notes(events, trained, read),
+        notes=notes,
     )
-    files = {CARD_NAME: card.encode(), SCOUT_NAME: weights}
     affine = Affine(method="platt", slope=trained.slope, intercept=trained.intercept)
+    files = {
+        CARD_NAME: card.encode(),
+        SCOUT_NAME: written(trained.fitted.weights, trained.fitted.rarities),
+        **(second.exported.files if second else {}),
+    }
+    scout = Scout(trained.fitted.weights, trained.fitted.rarities, HASHING, affine)
+    speed = [
+        *measure_speed(scout=scout, slm=None, threads=1, machine=platform.machine()),
+        *(second.exported.speed if second else ()),
+    ]
     facts: dict[str, Any] = {
         "name": folder.name,
         "description": description,
@@ -93,26 +174,143 @@ def train_pack(
                 "longest": HASHING.longest,
                 "bits": HASHING.bits,
                 "calibration": affine.model_dump(),
-            }
+            },
+            *([second.exported.stage] if second else []),
         ],
+        "band": _band_facts(second) if second else None,
         "mask_set": MASK_SET_VERSION,
         "labels": ("unimportant", "important"),
         "training": training.model_dump(),
         "quality": [figure.model_dump() for figure in quality],
-        "speed": [],
-        "license": PackLicense(pack=license_name, base_weights="none").model_dump(),
+        "speed": [each.model_dump() for each in speed],
+        "license": PackLicense(
+            pack=order.license_name,
+            base_weights=_license_of(order.encoder) if second else "none",
+        ).model_dump(),
     }
-    scout = Scout(trained.fitted.weights, trained.fitted.rarities, HASHING, affine)
-    speed = measure_speed(scout=scout, slm=None, threads=1, machine=platform.machine())
-    facts["speed"] = [each.model_dump() for each in speed]
     pack = write_pack(folder, manifest_of(facts, files), files)
-    load_scout(pack)
+    StagedScorer(pack, threads=1)
+    shutil.rmtree(_workspace(folder), ignore_errors=True)
     return TrainedPack(
         pack=pack,
         held_out=measured,
-        split=trained.held_out.split,
+        split=split,
         tried_all=trained.tried_all,
+        notes=notes,
     )
+
+
+def _why_no_slm(events: LabelledEvents, order: TrainingOrder) -> str | None:
+    """Before any training."""
+    if order.stages is Stages.SCOUT:
+        return "asked for"
+    if order.stages is Stages.BOTH:
+        return None
+    if len(events.codes) < FEWEST_LABELS:
+        return f"with fewer than {FEWEST_LABELS:,} labels it is the better model"
+    if missing := missing_modules():
+        return f"an SLM needs the train extra ({missing[0]} is missing): {INSTALL}"
+    return None
+
+
+def _second(
+    events: LabelledEvents,
+    scout: TrainedScout,
+    folder: Path,
+    until_s: float,
+    order: TrainingOrder,
+) -> tuple[_Second | None, str | None]:
+    """The second stage, or why it is not worth its cost."""
+    trained = train_slm(
+        events,
+        SlmChoice(
+            encoder=order.encoder,
+            layers=order.layers,
+            seed=order.seed,
+            until_s=until_s,
+            workspace=_workspace(folder),
+            told=order.told,
+        ),
+    )
+    rows = trained.tested
+    labels = events.important[rows] == 1, events.weights[rows]
+    first = scout.scores[rows]
+    total = log_odds(first) + log_odds(trained.scores[rows])
+    slope, intercept = fit_calibration(total, *labels)
+    blend = Affine(method="platt", slope=slope, intercept=intercept)
+    second = blended(first, trained.scores[rows], blend).astype(np.float64)
+    shares = [forwarded_share(scores, *labels, order.recall) for scores in (first, second)]
+    said = f"at recall {order.recall:g} it forwards {shares[0]:.1%} of the held-out events, "
+    order.told(f"the scout: {said}with the SLM {shares[1]:.1%}")
+    if order.stages is Stages.AUTO and shares[0] <= shares[1]:
+        return None, f"{said}with an SLM {shares[1]:.1%}"
+    at = np.unique(events.codes[rows], return_index=True)[1]
+    is_text = np.zeros(int(rows.sum()), np.bool_)
+    is_text[at] = True
+    important, weights = labels
+    _, text = np.unique(events.codes[rows], return_inverse=True)
+    a_text_each = weights / np.bincount(text, weights)[text]
+    band = choose_band(
+        first,
+        second,
+        important,
+        (weights, a_text_each),
+        is_text,
+        recall=order.recall,
+        most_loss=MOST_AUC_LOSS,
+    )
+    order.told(
+        f"the SLM reads {band.read_share:.1%} of the texts, scout scores from {band.low:.3g} to "
+        f"{band.high:.3g}"
+    )
+    exported = export_slm(
+        trained.graph,
+        trained.tokenizer,
+        max_tokens=trained.max_tokens,
+        calibration=Affine(method="platt", slope=trained.slope, intercept=trained.intercept),
+        tokens=trained.tokens,
+        texts=[events.texts[code] for code in np.unique(events.codes[rows]).tolist()],
+        threshold=threshold_at(second, *labels, order.recall),
+    )
+    scores = np.zeros(len(events.codes))
+    scores[rows] = np.where((first >= band.low) & (first < band.high), second, first)
+    return _Second(trained=trained, exported=exported, band=band, blend=blend, scores=scores), None
+
+
+def _band_facts(second: _Second) -> dict[str, Any]:
+    band = second.band
+    return {
+        "low": band.low,
+        "high": band.high,
+        "read_share": round(band.read_share, 4),
+        "auc_loss": round(band.auc_loss, 5),
+        "blend": second.blend.model_dump(),
+    }
+
+
+def _parity_of(second: _Second | None) -> tuple[Quality, ...]:
+    if second is None:
+        return ()
+    parity = second.exported.parity
+    return tuple(
+        Quality(
+            metric=f"int8 beside float32: {name}", value=round(value, 5), split="held-out texts"
+        )
+        for name, value in (
+            ("mean difference", parity.mean),
+            ("largest difference", parity.largest),
+            ("decisions changed", parity.changed),
+        )
+    )
+
+
+def _workspace(folder: Path) -> Path:
+    """Where a training that is broken off leaves what it has."""
+    return folder.parent / f".{folder.name}-training"
+
+
+def _license_of(encoder: str) -> str:
+    return "Apache-2.0" if encoder == DEFAULT_ENCODER else f"as {encoder} says"
 
 
 def quality_of(measured: Figures, split: str) -> tuple[Quality, ...]:

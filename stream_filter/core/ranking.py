@@ -77,6 +77,16 @@ def forwarded_share(
     return float(forwarded[enough[0]] / forwarded[-1])
 
 
+def threshold_at(
+    scores: Floats, important: NDArray[np.bool_], weights: Floats, recall: float
+) -> float:
+    """The highest score that, as a threshold, keeps `recall` of the important events."""
+    order = np.argsort(-scores, kind="stable")
+    kept = np.cumsum(weights[order] * important[order])
+    enough = np.flatnonzero(kept >= recall * kept[-1] * (1 - 1e-9))
+    return float(scores[order][enough[0]])
+
+
 def precision_recall(
     scores: Floats, important: NDArray[np.bool_], weights: Floats
 ) -> tuple[Floats, Floats]:

@@ -88,6 +88,11 @@ class Band(_Part):
     auc_loss: float = Field(
         description="AUC on held-out texts of `the SLM reads all`, less that of both stages."
     )
+    blend: Affine | None = Field(
+        default=None,
+        description="In the band, the log-odds of both stages' scores are added and this is "
+        "applied to the sum; without it, the SLM's score stands alone.",
+    )
 
 
 class Training(_Part):

@@ -6,16 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.errors import ScorerError
+from stream_filter.models.manifest import Affine
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.scout import Scout, load_scout
+
+_LEAST = 1e-6
 
 
 class StagedScorer:
     """One pack in memory, ready to score: the `Scorer` port. Any thread may call.
 
     With two stages, a text whose scout score lies in the pack's band [low, high) has the SLM's
-    score, any other the scout's. A score still depends on its text alone.
+    score, or that of both together, any other the scout's. A score still depends on its text alone.
     """
 
     def __init__(self, pack: ModelPack, threads: int, batch_size: int = 64) -> None:
@@ -38,7 +41,9 @@ class StagedScorer:
         scores = self.scout.score(texts)
         unsure = self.unsure(scores)
         if self.slm is not None and len(unsure):
-            scores[unsure] = self.slm.score([texts[index] for index in unsure.tolist()])
+            second = self.slm.score([texts[index] for index in unsure.tolist()])
+            blend = self._band.blend if self._band else None
+            scores[unsure] = second if blend is None else blended(scores[unsure], second, blend)
         return scores
 
     def score_by_scout(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -56,3 +61,20 @@ class StagedScorer:
             return np.zeros(0, np.intp)
         inside = (scout_scores >= self._band.low) & (scout_scores < self._band.high)
         return np.flatnonzero(inside)
+
+
+def blended(
+    first: NDArray[np.floating], second: NDArray[np.floating], blend: Affine
+) -> NDArray[np.float32]:
+    """One score of two, all of shape (n,): the sum of their log-odds, calibrated anew."""
+    total = sum(log_odds(scores) for scores in (first, second))
+    scores: NDArray[np.float32] = (
+        0.5 + 0.5 * np.tanh(0.5 * (blend.slope * total + blend.intercept))
+    ).astype(np.float32)
+    return scores
+
+
+def log_odds(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of scores in [0, 1], kept finite: float32 reaches 1 where a sigmoid does not."""
+    inside = np.clip(scores.astype(np.float64), _LEAST, 1 - _LEAST)
+    return np.log(inside) - np.log1p(-inside)

@@ -1,5 +1,6 @@
 """Pretrained encoders: which one a name means, and what a frozen one makes of texts."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,11 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils.logging import set_verbosity_error
 
 from stream_filter.core.errors import ConfigError
 from stream_filter.training.extra import DEFAULT_ENCODER
 
 _BATCH = 64
+
+# Layers that are cut off, and what else the vendors warn of, is no news to who trains a pack.
+set_verbosity_error()
+logging.getLogger("optimum").setLevel(logging.ERROR)
 
 
 def encoder_source(name: str) -> str:

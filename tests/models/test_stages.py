@@ -15,7 +15,7 @@ from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
 from stream_filter.models.pack_writing import write_pack
 from stream_filter.models.scout import Scout, load_scout
-from stream_filter.models.staged_scorer import StagedScorer
+from stream_filter.models.staged_scorer import StagedScorer, blended
 from tests.models.conftest import BAND, SCOUT_STAGE, SHIPPED, MakePack
 
 TEXTS = (
@@ -103,6 +103,24 @@ def test_slm_reads_what_the_scout_is_unsure_of(make_pack: MakePack) -> None:
     assert 0 < inside.sum() < len(TEXTS)
     assert np.allclose(staged.score(TEXTS), np.where(inside, by_slm, by_scout), atol=1e-5)
     assert staged.unsure(by_scout).tolist() == np.flatnonzero(inside).tolist()
+
+
+def test_in_the_band_both_stages_may_count(make_pack: MakePack) -> None:
+    """With a blend, what the band holds has the calibrated sum of both log-odds; the rest is as
+    without; and no score is anything but a number in [0, 1]."""
+    blend = {"method": "platt", "slope": 0.6, "intercept": 0.3}
+    staged = StagedScorer(make_pack("scout", "slm", band=BAND | {"blend": blend}), threads=1)
+    by_scout = staged.score_by_scout(TEXTS)
+    by_slm = OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
+    inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
+    odds = [np.log(p / (1 - p)) for p in (by_scout.astype(float), by_slm.astype(float))]
+    both = 1 / (1 + np.exp(-(0.6 * sum(odds) + 0.3)))
+    scores = staged.score(TEXTS)
+    assert np.allclose(scores, np.where(inside, both, by_scout), atol=1e-4)
+    extreme = np.array([0, 0, 1, 1], np.float32)
+    said = blended(extreme, extreme[::-1], Affine(method="none"))
+    assert said == pytest.approx(0.5)
+    assert np.isfinite(blended(extreme, extreme, Affine(method="none"))).all()
 
 
 @pytest.mark.parametrize(

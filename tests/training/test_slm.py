@@ -1,0 +1,135 @@
+"""`train` with an SLM: from labelled events to a pack of both stages that a worker can run."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from stream_filter.cli.main import main
+from stream_filter.models.pack import load_pack
+from stream_filter.models.staged_scorer import StagedScorer, blended
+
+pytestmark = pytest.mark.train
+
+GOOD = (
+    "request served",
+    "cache warmed",
+    "job done",
+    "user logged in",
+    "page rendered",
+    "item sold",
+)
+BAD = ("disk broken", "order lost", "payment charged twice", "node vanished", "data corrupted")
+PLACES = [f"{a}{b}" for a in ("north", "south", "east", "west") for b in ("gate", "hall", "wing")]
+Train = Callable[..., Result]
+
+
+def events(count: int) -> list[dict[str, Any]]:
+    rng = random.Random(1)
+    rows = []
+    for _ in range(count):
+        important = rng.random() < 0.3
+        what, where, of = rng.choice(BAD if important else GOOD), *rng.sample(PLACES, 2)
+        rows.append({"text": f"{what} in the {where} of {of}", "important": important})
+    return rows
+
+
+@pytest.fixture
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
+    """Run the command on `count` events, quickly; the pack is `name`."""
+    monkeypatch.setattr("stream_filter.app.slm_training.MOST_EPOCHS", 3)
+    monkeypatch.setattr("stream_filter.app.pack_bench._ROUNDS", 1)
+
+    def run(name: str, *options: str, count: int = 160) -> Result:
+        labelled = tmp_path / "labelled.jsonl"
+        labelled.write_text("\n".join(map(json.dumps, events(count))))
+        out = str(tmp_path / "models" / name)
+        return CliRunner().invoke(
+            main, ["train", str(labelled), "--out", out, "--layers", "1", "--json", *options]
+        )
+
+    return run
+
+
+def test_both_stages(train: Train, tmp_path: Path) -> None:
+    """The pack has both stages and a band; texts in the band have both stages' score, the others
+    the scout's; card and manifest have the int8 figures; nothing else is left behind."""
+    result = train("own", "--stages", "both")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["stages"] == ["scout", "slm"]
+    pack = load_pack(tmp_path / "models" / "own")
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["own"]
+    band = pack.manifest.band
+    assert band is not None
+    assert band.blend is not None
+    figures = {figure.metric: figure.value for figure in pack.manifest.quality}
+    assert figures["auc"] > 0.9
+    assert figures["int8 beside float32: mean difference"] <= 0.02
+    card = (pack.folder / "README.md").read_text()
+    assert "texts/s at 16 tokens" in card
+    assert sum(len(pack.read(name)) for name in pack.manifest.files) < 20e6
+    scorer = StagedScorer(pack, threads=1)
+    assert scorer.slm is not None
+    texts = [row["text"] for row in events(400)] + ["", "something that nobody wrote before"]
+    by_scout, by_slm = scorer.score_by_scout(texts), scorer.slm.score(texts)
+    inside = (by_scout >= band.low) & (by_scout < band.high)
+    wanted = np.where(inside, blended(by_scout, by_slm, band.blend), by_scout)
+    assert np.allclose(scorer.score(texts), wanted, atol=1e-4)
+    # A score depends on its text alone, also in int8.
+    alone = np.array([scorer.slm.score([text])[0] for text in texts[:40]])
+    assert np.allclose(alone, by_slm[:40], atol=1e-4)
+
+
+def test_few_labels_make_a_scout(train: Train) -> None:
+    """With few labels the scout is the better model: no SLM is trained, and it is said."""
+    result = train("own")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["stages"] == ["scout"]
+    assert any("fewer than 1,000 labels" in note for note in said["notes"])
+
+
+def test_a_training_goes_on_after_a_break(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off in the last fit, begun again: what was finished is not trained again, and the pack
+    is the one that an unbroken training makes."""
+    from stream_filter.training import fine_tuning
+
+    whole = train("whole", "--stages", "both")
+    assert whole.exit_code == 0, whole.output
+    save, saved = fine_tuning._save, 0
+
+    def save_and_break(*args: Any) -> None:
+        nonlocal saved
+        save(*args)
+        saved += 1
+        if saved == 12:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(fine_tuning, "_save", save_and_break)
+    assert train("broken", "--stages", "both").exit_code != 0
+    assert not (tmp_path / "models" / "broken").exists()
+    monkeypatch.setattr(fine_tuning, "_save", save)
+    again = train("broken", "--stages", "both")
+    assert again.exit_code == 0, again.output
+    assert "goes on after step" in again.stderr
+    graphs = [
+        (tmp_path / "models" / name / "model.onnx").read_bytes() for name in ("whole", "broken")
+    ]
+    assert graphs[0] == graphs[1]
+
+
+@pytest.mark.parametrize("encoder", ["./nothing/here", "."])
+def test_an_encoder_that_is_none(train: Train, encoder: str) -> None:
+    """A name that no encoder has, a folder that holds none: one line, exit 2."""
+    result = train("own", "--stages", "both", "--encoder", encoder)
+    assert result.exit_code == 2, result.output
+    assert f"encoder {encoder!r} cannot be loaded" in result.stderr
+    assert "Traceback" not in result.output
