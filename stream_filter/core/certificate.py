@@ -180,12 +180,13 @@ def _forecast_ms(judged: _JudgedEpoch, target: RecallTarget) -> int | None:
     """At the epoch's pace of important events, and at the rate of misses that they suggest."""
     epoch, finding = judged.epoch, judged.finding
     drops = sum(s.events for s in epoch.dropped)
-    shown = sum(s.shown for s in epoch.dropped)
+    # By the chances, not by who was drawn: the bound knows π, of few drops the drawn do not.
+    drawn = sum(s.events * s.probability for s in epoch.dropped)
     kept = int(finding.kept.lower)
     elapsed_ms = epoch.watermark_ms - epoch.opened_ms
-    if not (kept and shown and elapsed_ms) or epoch.is_closed:
+    if not (kept and drawn and elapsed_ms) or epoch.is_closed:
         return None
-    holdout = shown / drops
+    holdout = min(drawn / drops, 1.0)
     against = finding.found + sum(s.silent for s in epoch.dropped)
     # Before the first miss is found: a recall halfway from the target to 1, worth one miss.
     likely = (1.0 + target.recall) / 2.0

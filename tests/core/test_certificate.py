@@ -319,3 +319,23 @@ def test_slices_together_are_as_each_alone() -> None:
         groups.append((forwarded, dropped))
     together = assess_each(groups, failure_probability=0.001)
     assert together == [assess(*group, failure_probability=0.001) for group in groups]
+
+
+def test_a_forecast_does_not_hang_on_who_was_drawn() -> None:
+    """The bound knows π; the few that happen to be drawn early are a poor guess at it."""
+
+    def said(shown: int) -> int | None:
+        dropped = Stratum(probability=0.2, events=90, shown=shown, judged=shown, important=0)
+        epoch = EpochEvidence(
+            topic="logs",
+            policy_id="p",
+            model_id="m",
+            opened_ms=0,
+            watermark_ms=HOUR,
+            is_closed=False,
+            dropped=(dropped,),
+            forwarded=(forwarded(30),),
+        )
+        return certify([epoch], target=TARGET, policy_id="p", model_id="m", now_ms=HOUR).forecast_ms
+
+    assert said(9) == said(18) == said(27) is not None
