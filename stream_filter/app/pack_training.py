@@ -336,7 +336,6 @@ def _notes(events: LabelledEvents, trained: TrainedScout, read: int) -> list[str
     notes = [
         f"Penalty chosen by the forwarded share at the wanted recall: strength "
         f"{trained.held_out.strength:g}.",
-        "In fitting, a text counts once; figures and calibration weigh events.",
     ]
     if read > len(events.texts):
         notes.append(

@@ -22,6 +22,8 @@ from stream_filter.models.scout_fitting import (
 HASHING = Hashing(shortest=2, longest=5, bits=18)
 STRENGTHS = (10.0, 1.0, 0.1)
 """Tried in this order: how freely the weights may grow."""
+_CLEARLY_LESS = 0.8
+"""A later strength must forward so many times less: on few labels all else is chance."""
 
 MOST_TEXTS = 20_000
 """Distinct texts that are fitted at once: some 400 MB and minutes of work."""
@@ -64,16 +66,17 @@ def train_scout(
     clock_s: Callable[[], float] = time.monotonic,
     told: Callable[[str], None] = lambda _: None,
 ) -> TrainedScout:
-    """`recall`: the strength with the least forwarded at it is taken. `seconds`: after these none
-    is begun any more but the first. Raises ConfigError where there are too few labels.
+    """`recall`: a strength that forwards clearly less at it is taken, else the first. `seconds`:
+    after these none is begun any more but the first. Raises ConfigError where there are too few
+    labels.
 
-    In fitting, a text counts once however often it occurs: a storm is no better teacher than a
-    line. Choice, calibration and figures weigh events.
+    Fitting, choice, calibration and figures all weigh events. On held-out templates of public logs
+    a fit with one vote a text was no better on the whole, and at times far worse.
     """
     folds, split = held_out_folds(events, seed=seed)
     ngrams = ngrams_of(events.texts, HASHING)
     until = clock_s() + seconds
-    best: tuple[tuple[float, float], HeldOut] | None = None
+    best: tuple[float, HeldOut] | None = None
     tried = 0
     for strength in STRENGTHS:
         if tried and clock_s() > until:
@@ -84,8 +87,8 @@ def train_scout(
         columns = found.logits[rows], events.important[rows] == 1, events.weights[rows]
         share, area = forwarded_share(*columns, recall), auc(*columns)
         told(f"strength {strength:g}: forwards {share:.1%} at recall {recall:g}, AUC {area:.4f}")
-        if best is None or (share, -area) < best[0]:
-            best = (share, -area), found
+        if best is None or share < best[0] * _CLEARLY_LESS:
+            best = share, found
     assert best is not None, "the first strength is always tried"
     held_out = best[1]
     rows = held_out.tested
@@ -130,7 +133,8 @@ def _fit(
     return fit_scout(
         ngrams.of(there),
         important[there] / mass[there],
-        np.ones(int(there.sum())),
+        # An event of average weight counts as one, so that the penalty means the same everywhere.
+        mass[there] * (rows.sum() / mass.sum()),
         buckets=HASHING.buckets,
         strength=strength,
     )
