@@ -8,6 +8,7 @@ _COMMANDS = {
     "summary": ("audit_summary", "summary"),
     "sample": ("audit_sample", "sample_drops"),
     "diff": ("audit_diff", "diff"),
+    "export": ("audit_export", "export"),
     "verify": ("audit_verify", "verify"),
 }
 """Module and function of each."""
