@@ -8,14 +8,13 @@ else came; what they decided is not disputed.
 import math
 from dataclasses import dataclass
 
-from aiokafka import ConsumerRecord
-
-from stream_filter.app.rehearsal import RehearsedRecord, rehearsal_gate, with_all_topics
+from stream_filter.app.rehearsal import rehearsal_gate, with_all_topics
 from stream_filter.app.settings import Settings
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.ledger import Block
 from stream_filter.core.policy import Policy
 from stream_filter.gate.batch import RecordBatch
+from stream_filter.gate.ports import Record
 
 _BY_STATE = (Reason.NOVEL, Reason.DUPLICATE, Reason.OVER_BUDGET, Reason.TOO_LARGE)
 """Reasons that a record does not have by itself."""
@@ -72,42 +71,41 @@ def obstacle(policy: Policy, block: Block) -> str | None:
     return None
 
 
-def recompute(
-    policy: Policy, settings: Settings, block: Block, row: int, record: ConsumerRecord
-) -> Recomputed:
-    """Decide a block's record again. Raises ConfigError where a pack cannot be used."""
-    header = block.header
-    alone = with_all_topics(policy, novelty=None, fold=None, budget=None, challenger=None)
-    gate = rehearsal_gate(alone, settings, clock_ms=lambda: header.decided_at_ms)
-    batch = RecordBatch(
-        topic=header.topic,
-        partition=header.partition,
-        first_offset=record.offset,
-        next_offset=record.offset + 1,
-        records=[
-            RehearsedRecord(
-                offset=record.offset,
-                timestamp=record.timestamp,
-                key=record.key,
-                value=record.value,
-                headers=record.headers,
-            )
-        ],
-    )
-    again = gate.process(batch, {}).block
-    found, recorded = decision_at(again, 0), decision_at(block, row)
-    # Where there is a target, a fallen certificate may have decided the route.
-    rules = policy.for_topic(header.topic)
-    names = _comparable(recorded, has_target=rules is not None and rules.target is not None)
-    differences = [
-        f"{name}: recorded is {getattr(recorded, name)}, recomputed {getattr(found, name)}"
-        for name in names
-        if getattr(recorded, name) != getattr(found, name)
-    ]
-    pack = again.header.model_id
-    if header.model_id and header.model_id != pack:
-        differences.append(f"pack {header.model_id} decided, and {pack or 'none'} is there now")
-    return Recomputed(decision=found, differences=tuple(differences))
+class Recomputer:
+    """Decides records of blocks again by one policy, with the packs loaded once. Not thread-safe."""
+
+    def __init__(self, policy: Policy, settings: Settings) -> None:
+        """Raises ConfigError where a pack cannot be used."""
+        self._policy = policy
+        self._now_ms = 0
+        alone = with_all_topics(policy, novelty=None, fold=None, budget=None, challenger=None)
+        self._gate = rehearsal_gate(alone, settings, clock_ms=lambda: self._now_ms)
+
+    def recompute(self, block: Block, row: int, record: Record) -> Recomputed:
+        """Decide the record of one of a block's rows again. `obstacle` must have found none."""
+        header = block.header
+        self._now_ms = header.decided_at_ms
+        batch = RecordBatch(
+            topic=header.topic,
+            partition=header.partition,
+            first_offset=record.offset,
+            next_offset=record.offset + 1,
+            records=[record],
+        )
+        again = self._gate.process(batch, {}).block
+        found, recorded = decision_at(again, 0), decision_at(block, row)
+        # Where there is a target, a fallen certificate may have decided the route.
+        rules = self._policy.for_topic(header.topic)
+        names = _comparable(recorded, has_target=rules is not None and rules.target is not None)
+        differences = [
+            f"{name}: recorded is {getattr(recorded, name)}, recomputed {getattr(found, name)}"
+            for name in names
+            if getattr(recorded, name) != getattr(found, name)
+        ]
+        pack = again.header.model_id
+        if header.model_id and header.model_id != pack:
+            differences.append(f"pack {header.model_id} decided, and {pack or 'none'} is there now")
+        return Recomputed(decision=found, differences=tuple(differences))
 
 
 def _comparable(recorded: OneDecision, *, has_target: bool) -> tuple[str, ...]:

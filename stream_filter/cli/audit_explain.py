@@ -10,7 +10,7 @@ from stream_filter.app.audit_trail import record_use
 from stream_filter.app.block_rows import shown_score
 from stream_filter.app.payloads import read_record
 from stream_filter.app.policy_file import load_policy
-from stream_filter.app.recomputing import Recomputed, obstacle, recompute
+from stream_filter.app.recomputing import Recomputed, Recomputer, obstacle
 from stream_filter.app.rehearsal import read_one
 from stream_filter.app.settings import Settings
 from stream_filter.app.shown_payloads import covering, shown
@@ -116,7 +116,7 @@ async def _from_source(settings: Settings, policy: Policy, story: Story) -> From
     why_not = obstacle(policy, story.block)
     again = None
     if why_not is None:
-        again = recompute(policy, settings, story.block, story.row, record)
+        again = Recomputer(policy, settings).recompute(story.block, story.row, record)
     return FromSource(value=value, text=text, again=again, why_not=why_not)
 
 
