@@ -72,7 +72,7 @@ def obstacle(policy: Policy, block: Block) -> str | None:
 
 
 class Recomputer:
-    """Decides records of blocks again by one policy, with the packs loaded once. Not thread-safe."""
+    """Decides records again by one policy, with the packs loaded once. Not thread-safe."""
 
     def __init__(self, policy: Policy, settings: Settings) -> None:
         """Raises ConfigError where a pack cannot be used."""
@@ -116,4 +116,7 @@ def _comparable(recorded: OneDecision, *, has_target: bool) -> tuple[str, ...]:
         return ("text_digest",) if reason is not Reason.PAUSED else ()
     if reason in _BY_STATE or has_target:
         return by_itself
+    if reason is Reason.SHADOW:
+        # What the gate did not act on may be a fold or a budget's refusal.
+        return (*by_itself, "route")
     return (*by_itself, "route", "reason", "probability")
