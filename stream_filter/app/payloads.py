@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from stream_filter.core.position import Position
 from stream_filter.kafka.reader import TopicReader
@@ -26,6 +26,15 @@ async def read_payloads(
                 if position in wanted:
                     found[position] = record.value
     return found
+
+
+async def read_record(reader: TopicReader, position: Position) -> ConsumerRecord | None:
+    """The record that stands there, with key, headers and timestamp; None where it is gone. Raises
+    BrokerError."""
+    for source in await _held(reader, [position]):
+        async for _, records in reader.read({source: (position.offset, position.offset + 1)}):
+            return records[0]
+    return None
 
 
 async def _held(

@@ -10,6 +10,8 @@ The store alone, the topic alone (`audit.open("localhost:9092")`), or both as on
 """
 
 from stream_filter.audit.differing import challenged, policies
+from stream_filter.audit.explaining import explain
+from stream_filter.audit.exporting import labelled
 from stream_filter.audit.opening import open_ledger as open  # noqa: A004  reads as audit.open
 from stream_filter.audit.proving import prove
 from stream_filter.audit.recorded import RecordedLedger
@@ -21,6 +23,8 @@ __all__ = [
     "Strangeness",
     "Summary",
     "challenged",
+    "explain",
+    "labelled",
     "open",
     "policies",
     "prove",

@@ -6,8 +6,10 @@ import click
 
 _COMMANDS = {
     "summary": ("audit_summary", "summary"),
+    "explain": ("audit_explain", "explain_event"),
     "sample": ("audit_sample", "sample_drops"),
     "diff": ("audit_diff", "diff"),
+    "export": ("audit_export", "export"),
     "verify": ("audit_verify", "verify"),
 }
 """Module and function of each."""
@@ -37,5 +39,6 @@ def audit() -> None:
 
     \b
     stream-filter audit summary --topic payments.logs --from 24h
+    stream-filter audit explain payments.logs/3/1842 --policy policy.yaml
     stream-filter audit sample --topic payments.logs --dropped --by score --n 20
     """
