@@ -19,6 +19,7 @@ from stream_filter.kafka.connection import Secret
 
 _FUNCTION = "give_verdicts"
 _LONGEST_RETRY_AFTER_S = 3600.0
+_DOUBTS = 2
 
 
 class Form(StrEnum):
@@ -95,7 +96,11 @@ class Endpoint:
     def __init__(self, spec: EndpointSpec) -> None:
         """Raises ConfigError where TLS files or the proxy cannot be used."""
         self.spec = spec
-        self._forms = [spec.form] if spec.form else list(Form)
+        self._all_forms = [spec.form] if spec.form else list(Form)
+        self._forms = list(self._all_forms)
+        """What the server may take, the best first; one, once an answer has come."""
+        self._errors = 0
+        self._is_proven = False
         try:
             verify = ssl.create_default_context(cafile=str(spec.ca_file)) if spec.ca_file else True
             http = openai.DefaultAsyncHttpxClient(proxy=spec.proxy, verify=verify)
@@ -139,6 +144,19 @@ class Endpoint:
                 if len(self._forms) == 1:
                     raise RequestFailedError(Cause.REFUSED, status=error.status_code) from None
                 del self._forms[0]
+            except RequestFailedError as failure:
+                # Some servers, like that of llama-cpp-python, have 500 for a form unknown to them.
+                if failure.cause is Cause.SERVER_ERROR and form is self._forms[0]:
+                    self._doubt()
+                raise
+
+    def _doubt(self) -> None:
+        """A server error: of two in a row while nothing was answered yet, the form may be the
+        cause."""
+        self._errors += 1
+        if not self._is_proven and self._errors >= _DOUBTS:
+            self._errors = 0
+            self._forms = self._forms[1:] or list(self._all_forms)
 
     async def _ask(
         self,
@@ -164,7 +182,7 @@ class Endpoint:
             raise
         except Exception as error:
             raise self._translated(error) from None
-        self._forms = [form]
+        self._forms, self._is_proven = [form], True
         return _reply(answer, time.monotonic() - began_s)
 
     def _translated(self, error: Exception) -> StreamFilterError:

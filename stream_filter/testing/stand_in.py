@@ -108,7 +108,7 @@ class StandIn:
         if form is not None and form not in self.behaviour.forms:
             served.outcome = "refused"
             self.served.append(served)
-            return _error(400, f"{form} is not supported")
+            return _error(self.behaviour.refuses_with, f"{form} is not supported")
         over = self._is_over(served)
         self.served.append(served)
         self.prompts.append(asked["messages"])

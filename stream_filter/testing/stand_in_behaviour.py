@@ -48,7 +48,9 @@ class Behaviour:
     is_gullible: bool = False
     """A weak model: what an event's text tells it to do, it does to the whole prompt."""
     forms: frozenset[str] = frozenset({"json_schema", "tool", "json_object"})
-    """The structured outputs that it can; 400 to others."""
+    """The structured outputs that it can."""
+    refuses_with: int = 400
+    """The status for others; some servers have 500."""
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     """More in any 60 s are answered by 429, as hosted endpoints do."""

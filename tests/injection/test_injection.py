@@ -3,33 +3,19 @@
 The model here is the worst there is: it does to the whole prompt whatever any text in it says.
 """
 
-import asyncio
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 import pytest
 
-from stream_filter.analyst.asker import Asker
-from stream_filter.analyst.backlog import Backlog, BatchSize, Event
-from stream_filter.analyst.breaker import Breaker
 from stream_filter.analyst.config import AnalystConfig, load_analyst
-from stream_filter.analyst.courier import Courier, Line
-from stream_filter.analyst.desk import Desk, Panel
-from stream_filter.analyst.endpoint import Endpoint
-from stream_filter.analyst.finding_cache import FindingCache
-from stream_filter.analyst.observing import AnalystObserver
-from stream_filter.analyst.pacing import Limits
-from stream_filter.analyst.purse import OpenPurse
-from stream_filter.analyst.redaction import literal
 from stream_filter.analyst.suspicion import is_suspicious
-from stream_filter.analyst.token_counts import UsageMeter
-from stream_filter.telemetry.analyst_metrics import AnalystMetrics
 from stream_filter.telemetry.logs import configure_logs
 from stream_filter.testing.stand_in import StandIn, asked_events
 from stream_filter.testing.stand_in_behaviour import Behaviour, obeyed
+from tests.analyst.without_broker import judged
 from tests.injection.hostile import HOSTILE
 
 API_KEY = "sk-the-key-of-this-house-42"
@@ -59,47 +45,6 @@ def config_of(folder: Path, base_url: str, **topic: object) -> AnalystConfig:
         )
     )
     return load_analyst(path)
-
-
-async def judged(
-    config: AnalystConfig, values: Sequence[bytes]
-) -> tuple[dict[int, dict], list[bytes]]:
-    """The verdict records of values, by number, and as they were written; without a broker."""
-    (prompt,) = config.prompts.values()
-    observer = AnalystObserver(AnalystMetrics())
-    clock = asyncio.get_running_loop().time
-    written: list[bytes] = []
-    done: list[Event] = []
-
-    async def write(records: Sequence[bytes]) -> None:
-        written.extend(records)
-
-    async with Endpoint(config.endpoint) as endpoint:
-        limits = Limits(requests_per_minute=None, tokens_per_minute=None, clock=clock)
-        line = Line(endpoint=endpoint, limits=limits, breaker=Breaker(clock), meter=UsageMeter())
-        courier = Courier([line], purse=OpenPurse(), observer=observer)
-        secrets = [literal(secret, "<key>") for secret in config.secrets]
-        backlog = Backlog(BatchSize(events=20, tokens=8000, linger_s=0.0), clock)
-        desk = Desk(
-            backlog,
-            Panel(main=Asker(courier, secrets=secrets)),
-            FindingCache(entries=1000, max_age_s=60.0),
-            write=write,
-            finish=done.extend,
-            observer=observer,
-        )
-        for number, shown in enumerate(prompt.show(values)):
-            assert shown is not None
-            event = Event(topic="t", partition=0, offset=number, event_id=f"{number:032x}")
-            backlog.add(event, prompt, shown)
-        failures: list[BaseException] = []
-        desk.open(4, failures.append)
-        async with asyncio.timeout(30):
-            while len(done) < len(values) and not failures:  # noqa: ASYNC110  nobody tells
-                await asyncio.sleep(0.002)
-        await desk.settle(1.0)
-        assert not failures
-    return {int(json.loads(r)["sf-id"], 16): json.loads(r) for r in written}, written
 
 
 def test_the_suite_is_as_large_as_it_should_be() -> None:
