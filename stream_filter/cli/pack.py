@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from stream_filter.app.labelled_events import read_labelled
 from stream_filter.app.pack_bench import measure_speed
 from stream_filter.app.pack_diff import PackDiff, Shift, compare
+from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, printable, runs
 from stream_filter.cli.topic_rules import topic_rules
@@ -171,7 +171,7 @@ async def diff(
     rules = topic_rules(policy_path, topic)
     thresholds = _thresholds(rules, drop_below, keep_above)
     packs = [load_pack(path) for path in (before, after)]
-    events = read_labelled(events_path, rules=rules, slices=slices, needs_labels=False)
+    events = labelled_events(events_path, rules=rules, slices=slices, needs_labels=False)
     first, second = (StagedScorer(each, threads).score(events.texts) for each in packs)
     found = compare(first, second, events, thresholds)
     if as_json:

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from stream_filter.app.distilling import taught
-from stream_filter.app.labelled_events import read_labelled
 from stream_filter.app.pack_training import Stages, TrainingOrder, quality_of, train_pack
+from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, runs
 from stream_filter.cli.quantities import OpenShare
@@ -93,7 +93,7 @@ async def train(
     require_new(out)
     rules = topic_rules(policy_path, topic)
     teacher = load_pack(teacher_path) if teacher_path else None
-    events = read_labelled(events_path, rules=rules, needs_labels=teacher is None)
+    events = labelled_events(events_path, rules=rules, needs_labels=teacher is None)
     source = f"labelled events of {topic or 'one stream'}"
     if teacher is not None:
         events = taught(teacher, events, seed=seed)
