@@ -15,7 +15,7 @@ from stream_filter.models.staged_scorer import StagedScorer
 
 
 def taught(teacher: ModelPack, events: LabelledEvents, *, seed: int) -> LabelledEvents:
-    """The events, or of very many a sample, labelled by `teacher`. Raises PackError, ScorerError."""
+    """The events, or of very many a sample, labelled by `teacher`. Raises ScorerError."""
     events = sampled(events, most_texts=MOST_TEXTS, seed=seed)
     scorer = StagedScorer(teacher, threads=os.cpu_count() or 1)
     return labelled_by(scorer.score(events.texts), events)
