@@ -1,7 +1,6 @@
 """A classifier that others have trained becomes a pack: what `stream-filter pack import` does."""
 
 import hashlib
-import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stream_filter import __version__
-from stream_filter.app.pack_bench import measure_speed
 from stream_filter.core.canonical import MASK_SET_VERSION, TEXT_LIMIT_CHARS
 from stream_filter.core.errors import ConfigError
 from stream_filter.models.manifest import CARD_NAME, GRAPH_NAME, TOKENIZER_NAME, Affine
@@ -77,8 +75,6 @@ def import_pack(
     facts = _facts(folder.name, source.name, name, most_tokens, as_it_is, graph, license_name)
     scorer = OnnxScorer(draft_pack(facts, files), threads=1)
     _require_sound(scorer, found, label, most_tokens, source)
-    speed = measure_speed(scout=None, slm=scorer, threads=1, machine=platform.machine())
-    facts["speed"] = [each.model_dump() for each in speed]
     pack = write_pack(folder, manifest_of(facts, files), files)
     return ImportedPack(pack=pack, label=name)
 
