@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from stream_filter.app.policy_file import load_policy
@@ -14,6 +15,7 @@ from stream_filter.kafka.topics import TopicAdmin
 HOUR_MS = 60 * 60 * 1000
 
 
+@pytest.mark.slow
 async def test_a_short_retention_is_told_once(kafka_gate: Any) -> None:
     """`check` warns of a topic that keeps its records for less than `undo_for`; the guard of a
     worker logs it once, however often it looks. What keeps them long enough, for ever, or for an

@@ -14,7 +14,7 @@ from stream_filter.cli.main import main
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore")]
 
 TEXTS = ("disk full", "user logged in from <ip>", "", "ERROR payment 0 failed " * 30)
 LABELS = ("INFO", "WARN", "ERROR")
@@ -72,8 +72,8 @@ def test_scores_are_the_models_own(classifier: Path, tmp_path: Path, label: str)
     number = LABELS.index(label) if label in LABELS else int(label)
     pack = load_pack(tmp_path / "own")
     scores = OnnxScorer(pack, threads=1).score(TEXTS)
-    assert np.abs(scores - chances(classifier, number)).max() < 1e-3
-    assert np.ptp(scores) > 0.01
+    assert np.abs(scores - chances(classifier, number)).max() < 1e-4
+    assert np.ptp(scores) > 1e-3
     assert pack.manifest.labels == (f"not {LABELS[number]}", LABELS[number])
     assert run("pack", "verify", tmp_path / "own").exit_code == 0
 
