@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from stream_filter.core.certificate import StaleCause
+from stream_filter.core.certificate import CertificateState, StaleCause
 from stream_filter.core.drift import DriftState, RecallWatch, update
 from stream_filter.core.evidence_book import EvidenceBook, Found
 from stream_filter.core.ledger import Block
@@ -148,6 +148,10 @@ class Certifier:
             signs=signs,
         )
         found = replace(found, widened=_widened(book, found, last, patience_ms))
+        has_dropped = any(stratum.events for epoch in found.evidence for stratum in epoch.dropped)
+        if found.state is CertificateState.CERTIFIED and not has_dropped and last is None:
+            # In the first moments: that nothing is missed while nothing is dropped is no claim.
+            return None
         if last is None or (found.state, found.has_fallen) != (last.state, last.has_fallen):
             return found
         age_ms = now_ms - last.at_ms

@@ -35,6 +35,8 @@ class Cluster:
     """Topics that should be compacted and are not."""
     starved: tuple[str, ...]
     """Limits of budgets that have not one event for each partition."""
+    short_retentions: tuple[str, ...]
+    """Source topics that keep records for less than the policy's `undo_for`."""
 
     def obstacles(self) -> list[str]:
         """Why a worker cannot run here: one line each."""
@@ -63,6 +65,7 @@ class Cluster:
             for topic in self.uncompacted
         ]
         found += self.starved
+        found += self.short_retentions
         for target, limit in self.size_limits.items():
             found += [
                 f"{source!r} takes records of {size} bytes and {target!r} only {limit}: larger "
@@ -144,6 +147,7 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         existing_targets = [topic for topic in targets if topic in present]
         limits = await admin.max_message_bytes(existing_targets)
         source_limits = await admin.max_message_bytes(sources)
+        retention_ms = await admin.retention_ms(sources)
         kept = {settings.memory_topic, *evidence_topics(settings)[1:]}
         uncompacted = await admin.uncompacted(
             topic
@@ -167,6 +171,7 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         source_limits=source_limits,
         uncompacted=tuple(uncompacted),
         starved=tuple(starved_limits(policy, sources)),
+        short_retentions=tuple(short_retentions(policy, retention_ms)),
     )
 
 
@@ -185,3 +190,16 @@ def starved_limits(policy: Policy, sources: Mapping[str, int]) -> Iterator[str]:
                     f"{duration_text(limit.window_ms)} leave nothing for some of its partitions: "
                     "raise it, or limit a longer time"
                 )
+
+
+def short_retentions(policy: Policy, retention_ms: Mapping[str, int]) -> Iterator[str]:
+    """A line for each source topic, of those whose retention is given, that loses records while
+    their drop is to be undoable."""
+    for topic, kept_ms in sorted(retention_ms.items()):
+        rules = policy.for_topic(topic)
+        if rules is not None and rules.undo_for_ms is not None and kept_ms < rules.undo_for_ms:
+            yield (
+                f"{topic!r} keeps records for {duration_text(kept_ms)}, and drops are to be "
+                f"undoable for {duration_text(rules.undo_for_ms)}: raise its retention.ms, or "
+                "lower undo_for"
+            )

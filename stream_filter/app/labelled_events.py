@@ -14,6 +14,7 @@ import orjson
 from numpy.typing import NDArray
 
 from stream_filter.app.line_file import numbered_lines
+from stream_filter.app.text_thinning import TextThinning
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Format, TopicPolicy
 from stream_filter.formats.text_reader import (
@@ -24,6 +25,8 @@ from stream_filter.formats.text_reader import (
 )
 
 _LINES = 5_000
+MOST_TEXTS_READ = 100_000
+"""Distinct texts that are kept of a file; of more, a sample is drawn on the way."""
 NO_LABEL = -1
 
 
@@ -50,6 +53,8 @@ class LabelledEvents:
     """Distinct texts that have both labels. They stay: a text that is important at times is."""
     sha256: str
     """Of what was read."""
+    thinned: bool = False
+    """There were too many distinct texts: these are a sample, with weights that make up for it."""
 
 
 def read_labelled(
@@ -58,16 +63,17 @@ def read_labelled(
     rules: TopicPolicy | None,
     slices: Sequence[str] = (),
     needs_labels: bool = True,
+    most_texts: int = MOST_TEXTS_READ,
 ) -> LabelledEvents:
     """Read JSON lines: `event` (what a record's value would be; needs the `rules` that say what to
     read of it) or `text` (as it is, before masking); `important` true or false. Optional: `weight`
     or `probability` (weight = 1/probability), `group`, `time` (ISO 8601 or Unix milliseconds).
     `slices`: keys of the line or, dotted, of its event. Reads as a stream: memory grows with the
-    distinct texts, and by some 50 bytes an event.
+    distinct texts, up to `most_texts` of them, and by some 50 bytes an event that is kept.
 
     Raises ConfigError with the line.
     """
-    found = _Columns(slices=list(slices))
+    found = _Columns(slices=list(slices), thinning=TextThinning(most_texts))
     read = _Texts(rules)
     digest = hashlib.sha256()
     rows: list[tuple[str, dict[str, Any]]] = []
@@ -78,9 +84,14 @@ def read_labelled(
         if len(rows) == _LINES:
             found.add(rows, read(rows), needs_labels=needs_labels)
             rows = []
+            # Not at every chunk: each thinning goes through all that is kept.
+            if len(read.texts) > 2 * most_texts:
+                found.thin(read.texts)
     found.add(rows, read(rows), needs_labels=needs_labels)
     if not found.codes:
         raise ConfigError(f"{path}: holds no event with a text to read")
+    if found.thinning.is_active or len(read.texts) > most_texts:
+        found.thin(read.texts)
     return found.finished(list(read.texts), digest.hexdigest())
 
 
@@ -89,6 +100,7 @@ class _Columns:
     """What has been read so far."""
 
     slices: list[str]
+    thinning: TextThinning
     codes: "array[int]" = field(default_factory=lambda: array("i"))
     important: "array[int]" = field(default_factory=lambda: array("b"))
     weights: "array[float]" = field(default_factory=lambda: array("d"))
@@ -123,6 +135,24 @@ class _Columns:
             for key in self.slices:
                 self.values.setdefault(key, []).append(_value(row, key))
 
+    def thin(self, texts: dict[str, int]) -> None:
+        """Keep the events of a sample of the texts; `texts` are numbered anew, in place."""
+        names = list(texts)
+        codes = np.array(self.codes, np.int32)
+        kept = self.thinning.kept(names, codes, np.array(self.important, np.int8) == 1)
+        used, renumbered = np.unique(codes[kept], return_inverse=True)
+        groups = np.array(self.groups, np.int64)[kept]
+        groups = np.where(groups >= 0, renumbered, groups)  # a text that is its own group
+        texts.clear()
+        texts.update((names[code], number) for number, code in enumerate(used.tolist()))
+        self.codes = array("i", renumbered.astype(np.int32).tobytes())
+        self.groups = array("q", groups.astype(np.int64).tobytes())
+        for name in ("important", "weights", "times_s"):
+            column = getattr(self, name)
+            setattr(self, name, array(column.typecode, np.asarray(column)[kept].tobytes()))
+        for key, values in self.values.items():
+            self.values[key] = [v for v, k in zip(values, kept.tolist(), strict=True) if k]
+
     def finished(self, texts: list[str], sha256: str) -> LabelledEvents:
         codes = np.array(self.codes, np.int32)
         important = np.array(self.important, np.int8)
@@ -131,13 +161,14 @@ class _Columns:
             texts=texts,
             codes=codes,
             important=important,
-            weights=np.array(self.weights),
+            weights=np.array(self.weights) / self.thinning.chances(important == 1),
             groups=np.array(self.groups, np.int64),
             times_s=np.array(self.times_s),
             slices=self.values,
             without_text=self.without_text,
             contradicted=len(both),
             sha256=sha256,
+            thinned=self.thinning.is_active,
         )
 
 

@@ -49,7 +49,6 @@ from stream_filter.core.targets import Target
 from stream_filter.core.template import parse_path, parse_template
 
 LATER = {
-    "undo_for": "leave it out",
     "schedule": "leave it out, and push the policy when it is to hold",
 }
 """Keys that have their place in the policy and no meaning yet: refused, never ignored."""
@@ -172,6 +171,7 @@ def _freeze(name: str, rules: TopicModel, budgets: Mapping[str, BudgetModel]) ->
         ),
         overload=freeze_overload(rules.overload) if rules.overload else None,
         redact=tuple(map(parse_path, rules.redact)),
+        undo_for_ms=duration_ms(rules.undo_for) if rules.undo_for else None,
     )
     return replace(own, challenger=_freeze_challenger(rules.challenger, own))
 

@@ -353,6 +353,12 @@ class TopicModel(_Closed):
         description="Fields that commands which show or export payloads leave out.",
         examples=[["user.email", "card"]],
     )
+    undo_for: LongDuration | None = Field(
+        default=None,
+        description="For how long a drop must be undoable: a source whose retention is shorter is "
+        "warned of. null: nobody asks.",
+        examples=["7d"],
+    )
     rules: list[RuleModel] = Field(
         default=[],
         max_length=1000,
@@ -418,6 +424,7 @@ class DefaultsModel(_Closed):
     overload: OverloadModel | None = None
     challenger: ChallengerModel | None = None
     redact: list[Annotated[str, AfterValidator(check_path)]] | None = None
+    undo_for: LongDuration | None = None
     rules: list[RuleModel] | None = None
 
 

@@ -3,6 +3,7 @@
 Imports of the [train] extra stand inside: a scout can be trained without it.
 """
 
+import hashlib
 import json
 import shutil
 import time
@@ -171,6 +172,8 @@ def _workspace(events: LabelledEvents, choice: SlmChoice, epochs: int) -> Path:
     """The folder of checkpoints; emptied where they are of another training."""
     told = {
         "events": events.sha256,
+        # The same events, labelled by a teacher, are another training.
+        "labels": hashlib.sha256(events.important.tobytes() + events.weights.tobytes()).hexdigest(),
         "texts": len(events.texts),
         "encoder": choice.encoder,
         "layers": choice.layers,

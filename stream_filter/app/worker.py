@@ -31,6 +31,7 @@ from stream_filter.app.policy_documents import PolicyDocument
 from stream_filter.app.policy_switch import PolicySwitch, Standing, examine
 from stream_filter.app.reporter import Reporter
 from stream_filter.app.settings import Settings
+from stream_filter.app.undo_guard import guard_undo
 from stream_filter.control.faust_evidence import EvidenceConfig, keep_evidence
 from stream_filter.control.faust_worker import Page, faust_app
 from stream_filter.core.dead_letters import DeadLetterLimit
@@ -157,6 +158,7 @@ class Worker:
             self._tell(first.standing, reporter)
             _announce(policy, settings, self._delivery, why)
             self._spawn(self._inspect_packs(), closing)
+            self._spawn(guard_undo(settings, lambda: gate.in_force.policy), closing)
             if settings.archive.store:
                 folder = Folder(settings.archive.store)
                 archiving = keep_archived_in_turn(settings, folder, told=log_archived)

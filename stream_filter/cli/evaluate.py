@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from stream_filter.app.figures import RECALLS, Figures
-from stream_filter.app.labelled_events import LabelledEvents, read_labelled
+from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.pack_evaluation import PACK, Evaluation, evaluate_pack
 from stream_filter.cli.evaluation_page import evaluation_page
+from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, printable, runs
 from stream_filter.cli.quantities import OpenShare
@@ -91,7 +92,7 @@ async def evaluate(
     if threshold is None and (min_recall is None) != (max_forwarded is None):
         raise click.UsageError("without a threshold, give --min-recall and --max-forwarded both")
     pack = load_pack(pack_path)
-    events = read_labelled(events_path, rules=rules, slices=slices)
+    events = labelled_events(events_path, rules=rules, slices=slices)
     scores = StagedScorer(pack, threads=os.cpu_count() or 1).score(events.texts)
     found = evaluate_pack(
         scores, events, threshold=threshold, encoder=encoder, seed=seed, seconds=minutes * 60

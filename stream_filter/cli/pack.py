@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from stream_filter.app.labelled_events import read_labelled
 from stream_filter.app.pack_bench import measure_speed
 from stream_filter.app.pack_diff import PackDiff, Shift, compare
+from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, printable, runs
+from stream_filter.cli.pack_import import import_model
 from stream_filter.cli.topic_rules import topic_rules
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Thresholds, TopicPolicy
@@ -30,7 +31,11 @@ def pack() -> None:
     stream-filter pack verify models/triage-starter
     stream-filter pack bench models/triage-starter
     stream-filter pack diff models/old models/new events.jsonl --policy policy.yaml --topic a.logs
+    stream-filter pack import downloads/log-classifier --out models/imported
     """
+
+
+pack.add_command(import_model)
 
 
 @pack.command()
@@ -171,7 +176,7 @@ async def diff(
     rules = topic_rules(policy_path, topic)
     thresholds = _thresholds(rules, drop_below, keep_above)
     packs = [load_pack(path) for path in (before, after)]
-    events = read_labelled(events_path, rules=rules, slices=slices, needs_labels=False)
+    events = labelled_events(events_path, rules=rules, slices=slices, needs_labels=False)
     first, second = (StagedScorer(each, threads).score(events.texts) for each in packs)
     found = compare(first, second, events, thresholds)
     if as_json:

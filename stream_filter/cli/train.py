@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
-from stream_filter.app.labelled_events import read_labelled
+from stream_filter.app.distilling import taught
 from stream_filter.app.pack_training import Stages, TrainingOrder, quality_of, train_pack
+from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, runs
 from stream_filter.cli.quantities import OpenShare
 from stream_filter.cli.topic_rules import topic_rules
+from stream_filter.models.pack import load_pack
 from stream_filter.models.pack_writing import require_new
 from stream_filter.training.extra import DEFAULT_ENCODER
 
@@ -49,6 +51,13 @@ from stream_filter.training.extra import DEFAULT_ENCODER
 @click.option(
     "--layers", type=click.IntRange(1), default=3, help="Of the encoder, its first ones.  [3]"
 )
+@click.option(
+    "--teacher",
+    "teacher_path",
+    metavar="PACK",
+    type=click.Path(path_type=Path),
+    help="Distil: learn this pack's scores; EVENTS need no labels, and none are read.",
+)
 @click.option("--seed", type=click.IntRange(0), default=7, help="Of the split.  [7]")
 @click.option("--license", "license_name", default="proprietary", help="The pack's.  [proprietary]")
 @json_option
@@ -63,6 +72,7 @@ async def train(
     stages: str,
     encoder: str,
     layers: int,
+    teacher_path: Path | None,
     seed: int,
     license_name: str,
     as_json: bool,
@@ -78,14 +88,24 @@ async def train(
 
     \b
     stream-filter train labelled.jsonl --policy policy.yaml --topic a.logs --out models/a-logs
+    stream-filter train unlabelled.jsonl --teacher models/large --out models/small
     """
     require_new(out)
-    events = read_labelled(events_path, rules=topic_rules(policy_path, topic))
+    rules = topic_rules(policy_path, topic)
+    teacher = load_pack(teacher_path) if teacher_path else None
+    events = labelled_events(events_path, rules=rules, needs_labels=teacher is None)
+    source = f"labelled events of {topic or 'one stream'}"
+    if teacher is not None:
+        events = taught(teacher, events, seed=seed)
+        source = (
+            f"events of {topic or 'one stream'}, labelled by the scores of the pack "
+            f"{teacher.manifest.name} ({teacher.model_id}); figures take these for chances"
+        )
     trained = train_pack(
         out,
         events,
         TrainingOrder(
-            data=f"labelled events of {topic or 'one stream'}",
+            data=source,
             license_name=license_name,
             recall=recall,
             seed=seed,

@@ -138,6 +138,9 @@ class TopicPolicy:
     overload: Overload | None = None
     redact: tuple[FieldPath, ...] = ()
     """What commands that show payloads leave out. Decides nothing."""
+    undo_for_ms: int | None = None
+    """For how long a drop must be undoable: the source is to keep its records so long. None:
+    nobody asks. Decides nothing."""
 
     @property
     def reading_id(self) -> str:
@@ -150,7 +153,8 @@ class TopicPolicy:
     def entry_id(self) -> str:
         """16 hex digits of the SHA-256 of this entry alone, mask set included: what evidence of
         the topic is counted under."""
-        return _digest({"masks": MASK_SET_VERSION, "topics": [_content(replace(self, redact=()))]})
+        deciding = replace(self, redact=(), undo_for_ms=None)
+        return _digest({"masks": MASK_SET_VERSION, "topics": [_content(deciding)]})
 
     @property
     def rule_labels(self) -> tuple[str, ...]:

@@ -65,6 +65,18 @@ class TopicAdmin:
         configured = await self._configs(topics, "cleanup.policy")
         return [topic for topic, policy in configured.items() if "compact" not in policy]
 
+    async def retention_ms(self, topics: Iterable[str]) -> dict[str, int]:
+        """For how long each topic keeps its records; without those that time alone does not take
+        them from, and those of which it is not to be had."""
+        topics = list(topics)
+        configured = await self._configs(topics, "retention.ms")
+        policies = await self._configs(topics, "cleanup.policy")
+        return {
+            topic: int(value)
+            for topic, value in configured.items()
+            if int(value) >= 0 and "delete" in policies.get(topic, "delete")
+        }
+
     async def _configs(self, topics: Iterable[str], name: str) -> dict[str, str]:
         """The value of one config of each topic; without those where it is not to be had."""
         resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]

@@ -15,6 +15,7 @@ from stream_filter.training.fine_tuning import LENGTH, MeanPooled
 
 IDS, MASK, SCORE = "input_ids", "attention_mask", "score"
 _TYPES = "token_type_ids"
+_OLDEST_OPSET = 13
 OURS = "sf_"
 """What is added to a graph has names that begin so."""
 
@@ -65,6 +66,9 @@ def finished(model: onnx.ModelProto, calibration: Affine, *, important: int) -> 
     Raises ConfigError where the model has other inputs, or no logits of shape (texts, labels).
     """
     graph = model.graph
+    opset = next(each.version for each in model.opset_import if not each.domain)
+    if opset < _OLDEST_OPSET:
+        raise ConfigError(f"the graph is of opset {opset}: export it with {_OLDEST_OPSET} or later")
     names = {each.name for each in graph.input}
     if not {IDS, MASK} <= names or names - {IDS, MASK, _TYPES}:
         raise ConfigError(
@@ -93,7 +97,12 @@ def finished(model: onnx.ModelProto, calibration: Affine, *, important: int) -> 
         nodes = [
             helper.make_node("Gather", [raw, "sf_important"], ["sf_for"], axis=1),
             helper.make_node("Gather", [raw, "sf_others"], ["sf_rest"], axis=1),
-            helper.make_node("ReduceLogSumExp", ["sf_rest"], ["sf_against"], axes=[1], keepdims=0),
+            # Since opset 18 the axes are an input.
+            helper.make_node("ReduceLogSumExp", ["sf_rest", "sf_axis"], ["sf_against"], keepdims=0)
+            if opset >= 18
+            else helper.make_node(
+                "ReduceLogSumExp", ["sf_rest"], ["sf_against"], axes=[1], keepdims=0
+            ),
             helper.make_node("Sub", ["sf_for", "sf_against"], ["sf_logit"]),
         ]
     graph.initializer.extend(

@@ -179,6 +179,22 @@ def test_nothing_new_is_not_stated_again() -> None:
     assert without.statement(EvidenceBook(), {}, "unknown", read=({}, 0)) is None
 
 
+def test_the_first_claim_is_of_drops() -> None:
+    """While nothing was dropped, nothing can be missed: that is not stated as a certificate."""
+    book = EvidenceBook()
+    forwarded = (StratumKey(is_drop=False, probability=1.0, slice=""),)
+    scores = np.full(40, 0.9, np.float32)
+    book.take_block(replace(shown(RULES, scores, number=0, holdout=1.0), strata=forwarded))
+    judge(book, 0, range(40), important=True)
+    subject = certifier(RULES, Watcher())
+    assert subject.statement(book, {}, "logs", read=({}, 0)) is None
+    book.take_block(shown(RULES, scores, number=1, holdout=0.1))
+    judge(book, 1, range(40), important=False)
+    said = subject.statement(book, {}, "logs", read=({}, 0))
+    assert said is not None
+    assert said.evidence[0].dropped[0].events == 400
+
+
 def test_a_sign_makes_it_stale_and_goes_down_again() -> None:
     """Scores that are spread otherwise than at first withdraw the certificate without a verdict,
     from the ledger's blocks alone; what is kept with the evidence survives being saved."""

@@ -219,3 +219,26 @@ def test_page_needs_nothing_else(invoke: Invoke, trained: Path, tmp_path: Path) 
     missing = invoke("evaluate", trained, path, "--html", tmp_path / "no" / "report.html")
     assert missing.exit_code == 2
     assert "cannot be written" in missing.stderr
+
+
+def test_distilled_from_a_teacher(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+    """Events without labels, scored by a pack, make another that ranks as it does and is as sure;
+    its card names the teacher. Labels that are there are not read."""
+    rng = random.Random(4)
+    rows = [line(rng) for _ in range(500)]
+    wrong = [row | {"important": not row["important"]} for row in rows]
+    bare = [{"text": row["text"]} for row in rows]
+    made = []
+    for name, events in (("bare", bare), ("wrong", wrong)):
+        path = write(tmp_path / f"{name}.jsonl", events)
+        result = invoke("train", path, "--teacher", trained, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.stderr
+        made.append((tmp_path / name / "scout.npy").read_bytes())
+    assert made[0] == made[1]
+    teacher, student = (load_pack(folder) for folder in (trained, tmp_path / "bare"))
+    texts = [line(rng)["text"] for _ in range(300)]
+    before, after = (StagedScorer(pack, threads=1).score(texts) for pack in (teacher, student))
+    assert np.corrcoef(before, after)[0, 1] > 0.95
+    assert np.abs(before - after).mean() < 0.1
+    assert teacher.model_id in (tmp_path / "bare" / "README.md").read_text()
+    assert "have both labels" not in (tmp_path / "bare" / "README.md").read_text()

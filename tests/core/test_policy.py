@@ -98,6 +98,7 @@ CHANGES: list[dict[str, Any]] = [
     {"target": Target(recall=0.96)},
     {"target": Target(slices=Slices(fields=(("service",),)))},
     {"redact": (("user", "email"),)},
+    {"undo_for_ms": 86_400_000},
     {"signs": None},
     {"signs": SignLimits(score_shift=0.3)},
     {"is_uncalibrated": True},
@@ -128,6 +129,7 @@ def test_what_is_redacted_is_no_other_entry() -> None:
     """Evidence goes on to count when a field is to be hidden: nothing is decided otherwise."""
     (rules,) = policy_of("a").topics
     assert replace(rules, redact=(("card",),)).entry_id == rules.entry_id
+    assert replace(rules, undo_for_ms=86_400_000).entry_id == rules.entry_id
 
 
 def test_order_of_topics_counts() -> None:

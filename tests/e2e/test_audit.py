@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from stream_filter.app.labelled_events import read_labelled
 from stream_filter.app.labels import read_labels
@@ -34,6 +35,7 @@ def events(first: int, count: int) -> list[dict[str, bytes]]:
     ]
 
 
+@pytest.mark.slow
 async def test_the_chain_through_a_crash(gate: Any, tmp_path: Path) -> None:
     """Workers that are killed and follow each other make one chain, in the topic, in the store, and
     in the store with what is newer; summary and conservation agree with it."""

@@ -3,10 +3,12 @@
 from typing import Any
 
 import orjson
+import pytest
 
 TEXT = {"text": "{service} {level} {message}", "mode": "enforce", "holdout": 0.0}
 
 
+@pytest.mark.slow
 async def test_the_diff_of_a_challenger(gate: Any) -> None:
     """`ledger diff` counts what the challenger would newly drop and forward, names where, and says
     so where there is no challenger; what is forwarded is the champion's."""
@@ -60,6 +62,7 @@ async def test_the_diff_of_a_challenger(gate: Any) -> None:
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
 
 
+@pytest.mark.slow
 async def test_a_challenger_whose_pack_is_missing(gate: Any) -> None:
     """The worker is ready and the champion drops as ever; the diff counts apart what could not be
     compared, instead of calling it newly forwarded."""

@@ -160,6 +160,7 @@ async def scene_on(gate: Any) -> AsyncIterator[Scene]:
                 worker.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 async def test_policies_change_live_under_load(
     own_broker: KafkaBroker, make_gate_on: Any, capsys: pytest.CaptureFixture[str]
