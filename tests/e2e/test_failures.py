@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPO = Path(__file__).parents[2]
 FINE = b'{"service":"auth","level":"INFO","message":"cache hit for user 42"}'
 RULES = {"text": "{service} {level} {message}", "mode": "enforce", "holdout": 0.0}
@@ -32,6 +34,7 @@ async def test_a_pack_deleted_while_running_costs_nothing_and_is_told(gate: Any)
     assert gate.worker.stop() == 0
 
 
+@pytest.mark.slow
 async def test_a_missing_pack_forwards_everything_until_it_is_there(gate: Any) -> None:
     """Without a pack the worker forwards as `degraded`, is not ready, and takes the pack up when
     it appears."""

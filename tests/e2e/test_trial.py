@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from typing import Any
 
+import pytest
+
 RULES = {"text": "{message}", "mode": "enforce", "holdout": 0.3}
 COUNT = 300
 
@@ -25,6 +27,7 @@ def tried(gate: Any, *arguments: object) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 async def test_decides_as_the_worker_and_leaves_no_trace(gate: Any) -> None:
     """Before and while a worker runs, a trial gives the decisions that the worker writes to the
     ledger, the holdout's included; the group, the targets and the ledger do not notice it."""
