@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,9 +139,9 @@ def ask(store: str, blocks: int) -> dict[str, float]:
 
     took: dict[str, float] = {}
 
-    def timed(name: str, question: object) -> None:
+    def timed(name: str, question: Callable[[], object]) -> None:
         began, busy = time.perf_counter(), time.process_time()
-        question()  # type: ignore[operator]
+        question()
         took[name] = round(time.perf_counter() - began, 3)
         took[f"{name}_cpu"] = round(time.process_time() - busy, 3)
 

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from models.demo import measure
 from models.demo.card import card
 from models.demo.data import SPARE_WORDS, Sample, digest_of, generic_samples, samples, text_of
-from models.demo.export import QUANTIZATION, export_float, quantize, trim
+from models.demo.export import QUANTIZATION, export_float, quantize
 from models.demo.training import fit_temperature, logits_of, tokenize, train
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.demo.platform import LEARNABLE
@@ -33,6 +33,7 @@ from stream_filter.models import manifest as schema
 from stream_filter.models.manifest import Manifest, Quality
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import load_pack
+from stream_filter.training.vocabulary import trimmed
 
 NAME = "demo-platform"
 SEED = 7
@@ -91,8 +92,9 @@ def build(target: Path) -> Manifest:
     """Train, quantize, measure and write the pack; returns its manifest."""
     data = samples(LEARNABLE, VARIANTS, SEED) + generic_samples(GENERIC_VARIANTS, SEED)
     raw = (BASE / "tokenizer.json").read_text(encoding="utf-8")
-    trimmed, kept = trim(raw, [sample.text for sample in data], SPARE_WORDS)
-    tokenizer = Tokenizer.from_str(trimmed)
+    vocabulary, kept = trimmed(raw, [*(sample.text for sample in data), *SPARE_WORDS])
+    assert kept is not None, "MiniLM has word pieces"
+    tokenizer = Tokenizer.from_str(vocabulary)
     tokenizer.enable_truncation(MAX_TOKENS)
     temperature, held_out = cross_validate(tokenizer, kept)
     net = train(data, tokenizer, BASE, kept, layers=LAYERS, max_tokens=MAX_TOKENS, seed=SEED)
@@ -104,7 +106,7 @@ def build(target: Path) -> Manifest:
         export_float(net, plain / schema.GRAPH_NAME)
         calibration = tokenize(tokenizer, [sample.text for sample in data[::16]])
         quantize(plain / schema.GRAPH_NAME, staged / schema.GRAPH_NAME, calibration)
-        (staged / schema.TOKENIZER_NAME).write_text(trimmed, encoding="utf-8")
+        (staged / schema.TOKENIZER_NAME).write_text(vocabulary, encoding="utf-8")
         (staged / schema.CARD_NAME).write_text("", encoding="utf-8")
         draft = _manifest(staged, data, temperature)
         shutil.copytree(staged, plain, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.onnx"))

@@ -1,4 +1,4 @@
-"""From the trained network to the files of a pack: trimmed tokenizer, int8 graph.
+"""From the trained network to the int8 graph of a pack.
 
 The score of a text must not depend on the texts beside it, or a cache of scores
 would not be exact. Dynamic quantization breaks that: it takes one activation
@@ -7,70 +7,22 @@ range over the whole batch. So the activation ranges are fixed here, once
 sensitive and cheap stays float32.
 """
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantizationMode, QuantType
-from optimum.onnxruntime import ORTQuantizer
-from optimum.onnxruntime.configuration import CalibrationConfig, QuantizationConfig
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from models.demo.net import TriageNet
 from models.demo.training import padded
+from stream_filter.training.slm_quantizing import PRODUCTS, static_int8
 
 QUANTIZATION = (
     "weights int8 (per channel, 7 bits used; word embeddings per row), activations uint8 with "
     "ranges fixed at build time; softmax, norms and the last feed-forward product float32"
 )
-MOST_FREQUENT = 14_000
-"""Word pieces are ordered by frequency in the base vocabulary: the head that is always kept."""
-
-
-def trim(tokenizer_json: str, texts: Sequence[str], wanted: Sequence[str]) -> tuple[str, list[int]]:
-    """A smaller tokenizer and the old ids of its word pieces, in the order of the new ids.
-
-    Kept are special tokens, single characters, frequent ASCII pieces and every
-    piece that `texts` or `wanted` words use.
-    """
-    document = json.loads(tokenizer_json)
-    document["truncation"] = document["padding"] = None
-    whole = Tokenizer.from_str(json.dumps(document))
-    used = {
-        piece for encoding in whole.encode_batch([*texts, *wanted]) for piece in encoding.tokens
-    }
-    vocabulary: dict[str, int] = document["model"]["vocab"]
-    special = {token["content"] for token in document["added_tokens"]}
-    kept = [
-        piece
-        for piece, number in sorted(vocabulary.items(), key=lambda item: item[1])
-        if piece in special or piece in used or _is_general(piece, number)
-    ]
-    old = [vocabulary[piece] for piece in kept]
-    new = {piece: number for number, piece in enumerate(kept)}
-    document["model"]["vocab"] = new
-    for token in document["added_tokens"]:
-        token["id"] = new[token["content"]]
-    for token in document["post_processor"].get("special_tokens", {}).values():
-        token["ids"] = [new[piece] for piece in token["tokens"]]
-    for field in ("sep", "cls"):
-        if field in document["post_processor"]:
-            piece = document["post_processor"][field][0]
-            document["post_processor"][field] = [piece, new[piece]]
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")), old
-
-
-def _is_general(piece: str, number: int) -> bool:
-    bare = piece.removeprefix("##")
-    if len(bare) == 1:
-        return True
-    return bare.isascii() and not bare.startswith("[") and number < MOST_FREQUENT
 
 
 class _CompactNet(nn.Module):
@@ -115,7 +67,7 @@ def quantize(float_graph: Path, target: Path, tokens: Sequence[list[int]]) -> No
     """Quantize to int8 with activation ranges seen on `tokens`; writes `target`."""
     model = onnx.load(float_graph)
     constants = {tensor.name for tensor in model.graph.initializer}
-    products = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm")]
+    products = [node for node in model.graph.node if node.op_type in PRODUCTS]
     # Products of two activations, and the one whose input has outliers (it reads one row a text:
     # float32 costs 2 MB and next to no time).
     kept_float = [
@@ -123,39 +75,5 @@ def quantize(float_graph: Path, target: Path, tokens: Sequence[list[int]]) -> No
         for node in products
         if not constants.intersection(node.input) or node.name.endswith("/down/MatMul")
     ]
-    config = QuantizationConfig(
-        is_static=True,
-        format=QuantFormat.QDQ,
-        mode=QuantizationMode.QLinearOps,
-        activations_dtype=QuantType.QUInt8,
-        weights_dtype=QuantType.QInt8,
-        weights_symmetric=True,
-        per_channel=True,
-        reduce_range=True,  # AVX2 without VNNI saturates on full-range products
-        nodes_to_exclude=kept_float,
-        operators_to_quantize=["MatMul", "Gemm"],
-    )
-    samples = [
-        {"input_ids": np.array(ids, np.int64), "attention_mask": np.ones(len(ids), np.int64)}
-        for ids in tokens
-    ]
-    with TemporaryDirectory() as scratch:
-        quantizer = ORTQuantizer.from_pretrained(float_graph.parent, file_name=float_graph.name)
-        ranges = quantizer.fit(
-            samples,
-            CalibrationConfig(
-                dataset_name="generator",
-                dataset_config_name="",
-                dataset_split="",
-                dataset_num_samples=len(samples),
-                method=CalibrationMethod.MinMax,
-            ),
-            onnx_augmented_model_name=Path(scratch, "augmented.onnx"),
-            operators_to_quantize=["MatMul", "Gemm"],
-        )
-        quantizer.quantize(
-            config, save_dir=scratch, file_suffix="", calibration_tensors_range=ranges
-        )
-        quantized = onnx.load(Path(scratch, float_graph.name))
-    onnx.checker.check_model(quantized)
+    quantized = static_int8(model, tokens, kept_float=kept_float)
     target.write_bytes(quantized.SerializeToString(deterministic=True))

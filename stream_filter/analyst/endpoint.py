@@ -180,7 +180,7 @@ class Endpoint:
                 )
         except (openai.BadRequestError, openai.UnprocessableEntityError):
             raise
-        except Exception as error:
+        except Exception as error:  # a torn body fails with errors of any type
             raise self._translated(error) from None
         self._forms, self._is_proven = [form], True
         return _reply(answer, time.monotonic() - began_s)

@@ -283,7 +283,7 @@ class Session(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         membership = self._membership
         try:
             await self._consumer.commit(new)
-        except Exception as error:
+        except Exception as error:  # aiokafka's, or a rebalance's: `translate` names it
             raise translate(error, "committing offsets") from error
         if membership == self._membership:
             self._committed |= new

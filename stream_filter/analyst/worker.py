@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import structlog
@@ -171,7 +172,7 @@ async def _panel(
     )
 
 
-def _giving(panel: Panel):  # type: ignore[no-untyped-def]
+def _giving(panel: Panel) -> Callable[[float], None]:
     def give(share: float) -> None:
         panel.main.courier.give(share)
         if panel.second is not None:

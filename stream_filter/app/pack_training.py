@@ -244,11 +244,10 @@ def _second(
     order.told(f"the scout: {said}with the SLM {shares[1]:.1%}")
     if order.stages is Stages.AUTO and shares[0] <= shares[1]:
         return None, f"{said}with an SLM {shares[1]:.1%}"
-    at = np.unique(events.codes[rows], return_index=True)[1]
-    is_text = np.zeros(int(rows.sum()), np.bool_)
+    codes, at, text = np.unique(events.codes[rows], return_index=True, return_inverse=True)
+    is_text = np.zeros(len(text), np.bool_)
     is_text[at] = True
     important, weights = labels
-    _, text = np.unique(events.codes[rows], return_inverse=True)
     a_text_each = weights / np.bincount(text, weights)[text]
     band = choose_band(
         first,
@@ -269,7 +268,7 @@ def _second(
         max_tokens=trained.max_tokens,
         calibration=Affine(method="platt", slope=trained.slope, intercept=trained.intercept),
         tokens=trained.tokens,
-        texts=[events.texts[code] for code in np.unique(events.codes[rows]).tolist()],
+        texts=[events.texts[code] for code in codes.tolist()],
         threshold=threshold_at(second, *labels, order.recall),
     )
     scores = np.zeros(len(events.codes))

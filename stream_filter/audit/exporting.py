@@ -3,6 +3,7 @@ which each came to be shown."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.audit.snapshot import Window
@@ -71,15 +72,15 @@ def labelled(
                 yield _labelled(position, important, row)
 
 
-def _labelled(position: Position, important: bool, row: tuple[object, ...]) -> LabelledDecision:
+def _labelled(position: Position, important: bool, row: tuple[Any, ...]) -> LabelledDecision:
     _, _, _, score, reason, probability, policy_id, model_id, decided_at_ms = row
     return LabelledDecision(
         position=position,
         important=important,
-        probability=float(probability),  # type: ignore[arg-type]  # as the query says
-        score=None if score is None else float(score),  # type: ignore[arg-type]
+        probability=float(probability),
+        score=None if score is None else float(score),
         reason=str(reason),
         policy_id=str(policy_id),
         model_id=str(model_id),
-        decided_at_ms=int(decided_at_ms),  # type: ignore[call-overload]
+        decided_at_ms=int(decided_at_ms),
     )

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,7 +11,12 @@ from stream_filter.app.settings import Settings
 from stream_filter.audit.opening import open_ledger
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.audit.snapshot import Window
-from stream_filter.cli.options import connection_options, json_option, settings_of
+from stream_filter.cli.options import (
+    connection_options,
+    json_option,
+    optional_policy,
+    settings_of,
+)
 from stream_filter.cli.times import PointInTime
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.store.stretches import is_topic_name
@@ -108,13 +112,7 @@ def _is_of_the_broker(error: Exception) -> bool:
     return isinstance(error, BrokerError) or str(error).startswith("topic ")
 
 
-def policy_path_option(command: Command) -> Command:
-    """--policy, whose `redact` a payload needs."""
-    return click.option(
-        "--policy",
-        "policy_path",
-        type=click.Path(path_type=Path),
-        envvar="STREAM_FILTER_POLICY",
-        show_envvar=True,
-        help="The policy file: its `redact` says what of a payload is left out.",
-    )(command)
+policy_path_option = optional_policy(
+    "The policy file: its `redact` says what of a payload is left out."
+)
+"""For commands that show payloads."""

@@ -11,7 +11,13 @@ import numpy as np
 
 from stream_filter.app.judged_events import JudgedEvents, read_judged
 from stream_filter.app.policy_file import load_policy
-from stream_filter.cli.options import connection_options, json_option, settings_of
+from stream_filter.cli.options import (
+    analysis_topics_option,
+    connection_options,
+    json_option,
+    optional_policy,
+    settings_of,
+)
 from stream_filter.cli.output import print_json, print_table, printable, runs
 from stream_filter.core.agreement import Agreement
 from stream_filter.core.errors import ConfigError
@@ -32,21 +38,8 @@ _FEWEST = 20
 
 
 @click.command()
-@click.option(
-    "--topic",
-    "topics",
-    multiple=True,
-    metavar="TOPIC",
-    help="The analysis topic; may be given several times.  [those of --policy]",
-)
-@click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    envvar="STREAM_FILTER_POLICY",
-    show_envvar=True,
-    help="The policy file: with which chance the holdout was shown, for the recall.",
-)
+@analysis_topics_option
+@optional_policy("The policy file: with which chance the holdout was shown, for the recall.")
 @click.option(
     "--slice", "slices", multiple=True, metavar="FIELD", help="Compare by this field, too."
 )

@@ -12,14 +12,33 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def policy_option(command: Command) -> Command:
+    return _policy_option("The policy file.", required=True)(command)
+
+
+def optional_policy(purpose: str) -> Callable[[Command], Command]:
+    """--policy, which may be left out. `purpose`: the help's text."""
+    return _policy_option(purpose, required=False)
+
+
+def _policy_option(purpose: str, *, required: bool) -> Callable[[Command], Command]:
     return click.option(
         "--policy",
         "policy_path",
         type=click.Path(path_type=Path),
-        required=True,
+        required=required,
         envvar="STREAM_FILTER_POLICY",
         show_envvar=True,
-        help="The policy file.",
+        help=purpose,
+    )
+
+
+def analysis_topics_option(command: Command) -> Command:
+    return click.option(
+        "--topic",
+        "topics",
+        multiple=True,
+        metavar="TOPIC",
+        help="The analysis topic; may be given several times.  [those of --policy]",
     )(command)
 
 

@@ -11,7 +11,12 @@ import orjson
 
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.reviewing import Review, ShownEvent, read_stock
-from stream_filter.cli.options import connection_options, settings_of
+from stream_filter.cli.options import (
+    analysis_topics_option,
+    connection_options,
+    optional_policy,
+    settings_of,
+)
 from stream_filter.cli.output import print_table, printable, runs
 from stream_filter.core.judging import compare
 from stream_filter.core.oracle import Judge
@@ -23,21 +28,8 @@ _WIDTH, _LINES = 200, 30
 
 
 @click.command()
-@click.option(
-    "--topic",
-    "topics",
-    multiple=True,
-    metavar="TOPIC",
-    help="The analysis topic; may be given several times.  [those of --policy]",
-)
-@click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    envvar="STREAM_FILTER_POLICY",
-    show_envvar=True,
-    help="The policy file.",
-)
+@analysis_topics_option
+@optional_policy("The policy file.")
 @click.option(
     "--share",
     type=click.FloatRange(0.0, 1.0, min_open=True),

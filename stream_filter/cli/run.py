@@ -13,6 +13,7 @@ from stream_filter.cli.options import (
     control_option,
     evidence_option,
     model_dir_option,
+    optional_policy,
     settings_of,
 )
 from stream_filter.cli.output import runs
@@ -20,14 +21,7 @@ from stream_filter.telemetry.logs import configure_logs
 
 
 @click.command()
-@click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    envvar="STREAM_FILTER_POLICY",
-    show_envvar=True,
-    help="The policy file; with --control only the first one, and it can be left out.",
-)
+@optional_policy("The policy file; with --control only the first one, and it can be left out.")
 @control_option
 @evidence_option
 @connection_options

@@ -176,7 +176,7 @@ def _evidence_app(
         try:
             await holder.open(dict(table.items()))
             holding = True
-        except Exception as error:
+        except Exception as error:  # whatever it is, the app is begun anew
             fail(error)
 
     async def revoked(*_: Any, **__: Any) -> None:
@@ -205,7 +205,7 @@ def _evidence_app(
                 )
                 # Saved before the events are acknowledged, and sent before that is committed.
                 save()
-            except Exception as error:
+            except Exception as error:  # whatever it is, the app is begun anew
                 fail(error)
 
     @app.timer(_FLUSH_S, name=f"{config.app_id}.save")  # type: ignore[untyped-decorator]
@@ -213,7 +213,7 @@ def _evidence_app(
         if holding:
             try:
                 save()
-            except Exception as error:
+            except Exception as error:  # whatever it is, the app is begun anew
                 fail(error)
 
     return app

@@ -176,33 +176,32 @@ def fine_tune(
     done = _restore(classifier, optimizer, schedule)
     classifier.net.train()
     began_s, began = schedule.clock_s(), done
-    for epoch in range(done // batches, recipe.epochs):
-        order = _batches([len(ids) for ids in tokens], recipe, epoch)
-        for chosen in order[done - epoch * batches :]:
-            now_s = schedule.clock_s()
-            if done > began:
-                pace_s = (now_s - began_s) / (done - began)
-                steps = min(planned, done + max(1, int((schedule.until_s - now_s) / pace_s)))
-                if (done - began) % 20 == 0:
-                    left_s = pace_s * (steps - done)
-                    schedule.told(f"slm: step {done:,} of {steps:,}, {left_s:,.0f} s left")
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate * group["factor"] * _pace_of_learning(done, steps)
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                classifier.forward([tokens[index] for index in chosen]),
-                truth[chosen],
-                weight[chosen],
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(learning, 1.0)
-            optimizer.step()
-            done += 1
-            if done >= steps or schedule.clock_s() > schedule.until_s:
-                break
-        if done == planned or done % batches == 0:
+    order: list[list[int]] = []
+    while done < steps:
+        epoch, at = divmod(done, batches)
+        if not order or at == 0:
+            order = _batches([len(ids) for ids in tokens], recipe, epoch)
+        now_s = schedule.clock_s()
+        if done > began:
+            pace_s = (now_s - began_s) / (done - began)
+            steps = min(planned, done + max(1, int((schedule.until_s - now_s) / pace_s)))
+            if (done - began) % 20 == 0:
+                left_s = pace_s * (steps - done)
+                schedule.told(f"slm: step {done:,} of {steps:,}, {left_s:,.0f} s left")
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate * group["factor"] * _pace_of_learning(done, steps)
+        chosen = order[at]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            classifier.forward([tokens[index] for index in chosen]), truth[chosen], weight[chosen]
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learning, 1.0)
+        optimizer.step()
+        done += 1
+        if done % batches == 0:
             _save(classifier, optimizer, schedule, done)
-        if done >= steps or schedule.clock_s() > schedule.until_s:
+        if schedule.clock_s() > schedule.until_s:
             break
     return done
 

@@ -139,16 +139,16 @@ def _fill_types(graph: onnx.GraphProto) -> None:
         graph.node.insert(at, node)
 
 
-def compact_words(model: onnx.ModelProto) -> bool:
-    """Store the word embeddings as int8 with one scale a row; in place. False where there is no
-    table that the ids look up directly."""
+def compact_words(model: onnx.ModelProto) -> None:
+    """Store the word embeddings as int8 with one scale a row; in place. A model without a table
+    that the ids look up directly stays as it is."""
     graph = model.graph
     tables = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Gather" and node.input[1] == IDS and node.input[0] in tables:
             break
     else:
-        return False
+        return
     tensor = tables[node.input[0]]
     table = numpy_helper.to_array(tensor).astype(np.float32)
     scales = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-8) / 127
@@ -172,4 +172,3 @@ def compact_words(model: onnx.ModelProto) -> bool:
         )
     ):
         graph.node.insert(at + offset, made)
-    return True

@@ -16,7 +16,7 @@ from optimum.onnxruntime.configuration import CalibrationConfig, QuantizationCon
 
 from stream_filter.training.slm_graph import IDS, MASK, OURS, compact_words
 
-_PRODUCTS = ("MatMul", "Gemm")
+PRODUCTS = ("MatMul", "Gemm")
 
 
 def quantized(graph: bytes, tokens: Sequence[list[int]], *, spared: bool) -> bytes:
@@ -29,12 +29,20 @@ def quantized(graph: bytes, tokens: Sequence[list[int]], *, spared: bool) -> byt
     constants = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     kept_float = []
     for node in model.graph.node:
-        if node.op_type in _PRODUCTS:
+        if node.op_type in PRODUCTS:
             dims = [constants[name] for name in node.input[:2] if name in constants]
             shrinks = bool(dims) and len(dims[0]) == 2 and dims[0][0] > dims[0][1] > 1
             is_head = node.name.startswith(OURS)
             if not dims or is_head or (spared and shrinks):
                 kept_float.append(node.name)
+    found = static_int8(model, tokens, kept_float=kept_float)
+    return bytes(found.SerializeToString(deterministic=True))
+
+
+def static_int8(
+    model: onnx.ModelProto, tokens: Sequence[list[int]], *, kept_float: Sequence[str]
+) -> onnx.ModelProto:
+    """The products of `model` in int8, but for the nodes `kept_float`; as in `quantized`."""
     config = QuantizationConfig(
         is_static=True,
         format=QuantFormat.QDQ,
@@ -44,8 +52,8 @@ def quantized(graph: bytes, tokens: Sequence[list[int]], *, spared: bool) -> byt
         weights_symmetric=True,
         per_channel=True,
         reduce_range=True,  # AVX2 without VNNI saturates on full-range products
-        nodes_to_exclude=kept_float,
-        operators_to_quantize=list(_PRODUCTS),
+        nodes_to_exclude=list(kept_float),
+        operators_to_quantize=list(PRODUCTS),
     )
     samples = [{IDS: np.array(ids, np.int64), MASK: np.ones(len(ids), np.int64)} for ids in tokens]
     with TemporaryDirectory() as scratch:
@@ -61,7 +69,7 @@ def quantized(graph: bytes, tokens: Sequence[list[int]], *, spared: bool) -> byt
                 method=CalibrationMethod.MinMax,
             ),
             onnx_augmented_model_name=Path(scratch, "augmented.onnx"),
-            operators_to_quantize=list(_PRODUCTS),
+            operators_to_quantize=list(PRODUCTS),
         )
         target = Path(scratch, "int8")
         quantizer.quantize(
@@ -69,4 +77,4 @@ def quantized(graph: bytes, tokens: Sequence[list[int]], *, spared: bool) -> byt
         )
         found = onnx.load(target / "float.onnx")
     onnx.checker.check_model(found)
-    return bytes(found.SerializeToString(deterministic=True))
+    return found
