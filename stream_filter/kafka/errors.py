@@ -71,7 +71,9 @@ def translate(error: BaseException, doing: str) -> StreamFilterError:
     What is unknown is taken as retriable: the unit of work is void either way and is taken up
     again from the committed offset, so trying again can repeat work but never lose any.
     """
-    said = str(error) or type(error).__name__
+    said = str(error) or (
+        "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    )
     if isinstance(error, StreamFilterError):
         return error
     if isinstance(error, _FENCED):

@@ -25,6 +25,9 @@ from stream_filter.kafka.errors import translated
 from stream_filter.kafka.placement import by_key, by_source
 
 _CLOSE_S = 5.0
+_PATIENCE = 2
+"""In transaction time-outs. The broker has aborted what takes longer, but aiokafka asks on for ever
+where it is told to wait, as by a coordinator that a crash left between two states."""
 _RETRY_BACKOFF_MS = 10
 """aiokafka's default is 100. One transaction in sixty meets the end of the one before it, and would
 stand still for so long."""
@@ -155,6 +158,7 @@ class ExactlyOnce:
     ) -> None:
         self._source = source
         self._group = group
+        self._patience_s = _PATIENCE * transaction_timeout_ms / 1000
         self._producer = AIOKafkaProducer(
             **connection.client_options(),
             transactional_id=f"{group}-{source.topic}-{source.partition}",
@@ -168,20 +172,22 @@ class ExactlyOnce:
 
     async def open(self) -> None:
         with translated(f"opening a transactional producer for {_name(self._source)}"):
-            await self._producer.start()
+            async with asyncio.timeout(self._patience_s):
+                await self._producer.start()
 
     async def deliver(self, work: Outcome | Settlement, next_offset: int) -> None:
         with translated(f"the transaction of {_name(self._source)} up to {next_offset}"):
-            await self._producer.begin_transaction()
-            acknowledged = await self._writer.write(work)
-            # While the records are on their way, the offset joins the transaction.
-            await asyncio.gather(
-                acknowledged,
-                self._producer.send_offsets_to_transaction(
-                    {self._source: next_offset}, self._group
-                ),
-            )
-            await self._producer.commit_transaction()
+            async with asyncio.timeout(self._patience_s):
+                await self._producer.begin_transaction()
+                acknowledged = await self._writer.write(work)
+                # While the records are on their way, the offset joins the transaction.
+                await asyncio.gather(
+                    acknowledged,
+                    self._producer.send_offsets_to_transaction(
+                        {self._source: next_offset}, self._group
+                    ),
+                )
+                await self._producer.commit_transaction()
 
     async def close(self) -> None:
         await close_quietly(self._producer)

@@ -89,14 +89,14 @@ async def command(*arguments: object) -> "subprocess.CompletedProcess[str]":
     )
 
 
-async def committed_total(bootstrap: str) -> int | None:
-    """Sum of the group's committed offsets; None while the broker does not answer."""
+async def committed(bootstrap: str) -> dict[int, int] | None:
+    """The group's committed offset of each partition; None while the broker does not answer."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
     try:
         await admin.start()
         partitions = [TopicPartition("chaos.logs", p) for p in range(PARTITIONS)]
         offsets = await admin.list_consumer_group_offsets("stream-filter", partitions=partitions)
-        return sum(max(0, at.offset) for at in offsets.values())
+        return {source.partition: max(0, at.offset) for source, at in offsets.items()}
     except (KafkaError, OSError, asyncio.TimeoutError):
         return None
     finally:
@@ -107,12 +107,12 @@ async def progress(bootstrap: str, timeout_s: float = 60.0) -> None:
     """Until the group has committed something more. Fails if it does not."""
     deadline, before = time.monotonic() + timeout_s, None
     while time.monotonic() < deadline:
-        now = await committed_total(bootstrap)
-        if before is not None and now is not None and now > before:
+        now = await committed(bootstrap)
+        if before is not None and now is not None and sum(now.values()) > sum(before.values()):
             return
         before = now if before is None else before
         await asyncio.sleep(0.2)
-    pytest.fail(f"no progress within {timeout_s} s")
+    pytest.fail(f"no progress within {timeout_s} s: committed {before}")
 
 
 async def read_all(bootstrap: str, topic: str) -> dict[TopicPartition, list[object]]:
@@ -231,7 +231,7 @@ async def test_nothing_is_lost_whatever_is_killed(
 
         load.stop()
         await loading
-        await drained(broker.bootstrap)
+        await drained(broker.bootstrap, workers[:2])
         await asyncio.sleep(2 * WINDOW_S)  # idle partitions end their windows
         for worker in workers[:2]:
             assert await asyncio.to_thread(worker.stop) == 0, worker.log()
@@ -247,15 +247,18 @@ async def test_nothing_is_lost_whatever_is_killed(
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-async def drained(bootstrap: str) -> None:
+async def drained(bootstrap: str, workers: list[WorkerProcess], timeout_s: float = 240.0) -> None:
     """Until every source record is committed."""
+    sources = [TopicPartition("chaos.logs", p) for p in range(PARTITIONS)]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
-    ends = await consumer.end_offsets([TopicPartition("chaos.logs", p) for p in range(PARTITIONS)])
+    ends = {s.partition: at for s, at in (await consumer.end_offsets(sources)).items()}
     await consumer.stop()
-    deadline = time.monotonic() + 120
-    while await committed_total(bootstrap) != sum(ends.values()):
-        assert time.monotonic() < deadline, "the workers do not catch up"
+    deadline = time.monotonic() + timeout_s
+    while (now := await committed(bootstrap)) != ends:
+        if time.monotonic() > deadline:
+            logs = "\n\n".join(worker.log(6000) for worker in workers)
+            pytest.fail(f"not caught up within {timeout_s} s: {now} of {ends}\n{logs}")
         await asyncio.sleep(0.5)
 
 
