@@ -55,7 +55,7 @@ class MemoryReader:
         values: dict[TopicPartition, dict[bytes, bytes]] = defaultdict(dict)
         async with TopicReader(self._connection) as reader:
             if not reader.has(self._topic):
-                # It was there when the worker started: a broker that has just started may not list all.
+                # It was there when this worker started: a starting broker may not list all.
                 raise BrokerError(f"the broker does not list {self._topic!r}", retriable=True)
             partitions = reader.partitions(self._topic)
             wanted = {partitions[by_source(s, len(partitions))] for s in sources}

@@ -25,7 +25,7 @@ _QUIET = (
 )
 """Libraries whose INFO lines are about themselves."""
 _REPEAT_S = 10.0
-"""A library's line is said once in so long: aiokafka tells of each of its hundred tries a second."""
+"""A library's line is said once in so long: aiokafka tells of each of a hundred tries a second."""
 
 
 _MOST_LINES = 1000
