@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aiokafka import TopicPartition
 
-from stream_filter.core.errors import StreamFilterError
+from stream_filter.core.errors import BrokerError, StreamFilterError
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.placement import by_source
 from stream_filter.kafka.reader import TopicReader
@@ -54,6 +54,9 @@ class MemoryReader:
         by_prefix = {f"{s.topic}/{s.partition}".encode(): s for s in sources}
         values: dict[TopicPartition, dict[bytes, bytes]] = defaultdict(dict)
         async with TopicReader(self._connection) as reader:
+            if not reader.has(self._topic):
+                # It was there when this worker started: a starting broker may not list all.
+                raise BrokerError(f"the broker does not list {self._topic!r}", retriable=True)
             partitions = reader.partitions(self._topic)
             wanted = {partitions[by_source(s, len(partitions))] for s in sources}
             ranges = await reader.bounds(wanted)
