@@ -3,12 +3,14 @@
 Of a key that has come x times in the window and y times in the baseline, given x + y, x is
 Binomial(x + y, q) if the rate is the same, q being the window's share of the time (Przyborowski
 and Wilenski 1940). Here a rate may also be `RATIO` times as high without being an excess, so
-q = RATIO·W / (RATIO·W + H). Events come in clumps: counts are divided by how much more they vary
-from window to window than Poisson's would (the larger of the key's own dispersion in the baseline
-and that of all keys together), x rounded down and y up.
+q = RATIO·W / (RATIO·W + H). Events come in clumps and rates wander: counts are divided by how much
+more they vary from window to window than Poisson's would, x rounded down and y up. That is the
+larger of the key's own variance over mean in the baseline and of c + κ·mean, which all keys
+together say: c, the clumps, by those that come less than once a window, κ by the rest.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +22,10 @@ FEWEST_SLOTS = 3
 """An excess is spread over so many slots of the window: one burst is none."""
 FEWEST_WINDOWS = 3
 """Of baseline, before anything can be said."""
-_Ints = NDArray[np.int64]
-_Reals = NDArray[np.float64]
+_FEW = 30
+"""Events, of keys that come rarely, that it takes to know their clumps."""
+_Ints: TypeAlias = NDArray[np.int64]
+_Reals: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,12 @@ class Usual:
 
     counts: _Ints
     """Shape (keys,)."""
-    dispersion: _Reals
-    """Variance over mean from window to window, at least 1; shape (keys,)."""
+    own: _Reals
+    """Variance over mean from window to window, by key."""
+    clumps: float
+    wander: float
+    """c and κ."""
+    window_slots: int
     slots: int
     """How long the baseline is."""
 
@@ -39,9 +47,19 @@ class Usual:
     def is_enough(self) -> bool:
         return self.slots > 0
 
+    def dispersion(self, slots: int) -> _Reals:
+        """Variance over mean of the counts of so many slots, at least 1; shape (keys,). As if a
+        rate that wanders kept on for as long as they last."""
+        longer = slots / self.window_slots
+        own = 1.0 + np.maximum(self.own - 1.0, 0.0) * longer
+        together = self.clumps + self.wander * self.expected(slots)
+        found: _Reals = np.maximum(own, together)
+        return found
+
     def expected(self, slots: int) -> _Reals:
         """How often each key would come in so many slots."""
-        return self.counts * (slots / max(1, self.slots))
+        expected: _Reals = self.counts.astype(np.float64) * (slots / max(1, self.slots))
+        return expected
 
 
 def usual(baseline: _Ints, window_slots: int) -> Usual:
@@ -49,14 +67,21 @@ def usual(baseline: _Ints, window_slots: int) -> Usual:
     keys, slots = baseline.shape
     windows = slots // window_slots
     if windows < FEWEST_WINDOWS:
-        return Usual(np.zeros(keys, np.int64), np.ones(keys), 0)
+        return Usual(np.zeros(keys, np.int64), np.ones(keys), 1.0, 0.0, window_slots, 0)
     by_window = baseline[:, slots - windows * window_slots :]
     by_window = by_window.reshape(keys, windows, window_slots).sum(axis=2)
     means = by_window.mean(axis=1)
     variances = by_window.var(axis=1, ddof=1)
-    together = variances.sum() / means.sum() if means.any() else 1.0
-    own = np.divide(variances, means, out=np.ones(keys), where=means > 0)
-    return Usual(baseline.sum(axis=1), np.maximum(own, max(1.0, together)), slots)
+    own = np.divide(variances, means, out=np.ones(keys, np.float64), where=means > 0)
+    rare = means < 1.0
+    clumps = _ratio(variances[rare], means[rare]) if means[rare].sum() * windows >= _FEW else 0.0
+    clumps = max(1.0, clumps or _ratio(variances, means))
+    wander = max(0.0, _ratio(variances - clumps * means, means**2))
+    return Usual(baseline.sum(axis=1), own, clumps, wander, window_slots, slots)
+
+
+def _ratio(above: _Reals, below: _Reals) -> float:
+    return float(above.sum() / below.sum()) if below.any() else 0.0
 
 
 def p_values(window: _Ints, before: Usual) -> _Reals:
@@ -67,9 +92,10 @@ def p_values(window: _Ints, before: Usual) -> _Reals:
     if not before.is_enough or not slots:
         return found
     counts = window.sum(axis=1)
+    dispersion = before.dispersion(slots)
     high = counts > RATIO * before.expected(slots)
     for key in np.flatnonzero(high & ((window > 0).sum(axis=1) >= FEWEST_SLOTS)):
-        spread = before.dispersion[key]
+        spread = dispersion[key]
         x, y = int(counts[key] / spread), int(np.ceil(before.counts[key] / spread))
         share = RATIO * slots / (RATIO * slots + before.slots)
         # P(X ≥ x) by the other outcome: exact where it is tiny.

@@ -13,8 +13,8 @@ from stream_filter.outage.view import KindSeen, View
 
 _MOST_SERVICES = 50
 _MOST_LINKS = 100
-_TEXTS_SHARE = 0.75
-"""Of the room, at the most, for texts: the rest is for examples and links."""
+_TEXTS_SHARE, _EXAMPLES_SHARE = 0.75, 0.1
+"""Of the room, at the most: what they leave is for links."""
 _NAME_CHARS = 100
 
 
@@ -54,7 +54,7 @@ def pack(
     }
     spent = count(written(document))
     room = most_tokens - spent
-    texts_room = room * _TEXTS_SHARE
+    kept = {"texts": room * _TEXTS_SHARE, "examples": room * _EXAMPLES_SHARE, "links": room * 1.0}
     packed: list[tuple[str, KindSeen]] = []
     for kind in view.kinds:
         short = next(free, None)
@@ -62,16 +62,17 @@ def pack(
             break
         entry = _text(kind, short)
         needed = count(written(entry)) + 1
-        if needed > texts_room:
+        if needed > kept["texts"]:
             continue
-        texts_room -= needed
+        kept["texts"] -= needed
         room -= needed
         document["texts"].append(entry)
         events[short] = kind.examples[-1].event_id
         packed.append((short, kind))
     for name, entry, event_id in _rest(view, packed, free):
         needed = count(written(entry)) + 1
-        if needed <= room:
+        if needed <= min(room, kept[name]):
+            kept[name] -= needed
             room -= needed
             document[name].append(entry)
             if event_id:
@@ -114,23 +115,20 @@ def _text(kind: KindSeen, short: str) -> dict[str, Any]:
 def _rest(
     view: View, packed: Sequence[tuple[str, KindSeen]], free: Iterator[str]
 ) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Links of what complains, then other examples of the texts, in turn."""
-    complaining = {each.service for each in view.complaining}
-    links = [link for link in view.links if link.source in complaining]
-    for link in links[:_MOST_LINKS]:
-        yield (
-            "links",
-            {
-                "from": link.source[:_NAME_CHARS],
-                "to": link.target[:_NAME_CHARS],
-                "by": link.by,
-                "times": link.count,
-                "usual": link.usual,
-            },
-            "",
-        )
+    """Other examples of the texts, then links of what complains."""
     for of, kind in packed:
         for example in kind.examples[:-1]:
             if example.text != kind.text and (short := next(free, None)) is not None:
                 entry = {"id": short, "of": of, "at": moment(example.at_ms), "event": example.text}
                 yield "examples", entry, example.event_id
+    complaining = {each.service for each in view.complaining}
+    links = [link for link in view.links if link.source in complaining]
+    for link in links[:_MOST_LINKS]:
+        described: dict[str, Any] = {
+            "from": link.source[:_NAME_CHARS],
+            "to": link.target[:_NAME_CHARS],
+            "by": link.by,
+            "times": link.count,
+            "usual": link.usual,
+        }
+        yield "links", described, ""

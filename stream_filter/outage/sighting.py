@@ -33,6 +33,8 @@ class Shape:
 
     SLOTS = 30
     """In a window: the resolution of all counts."""
+    SCALES = (1, 4)
+    """An excess is looked for in one window, and in four: what grows slowly shows there."""
 
     @property
     def slot_ms(self) -> int:
@@ -40,5 +42,5 @@ class Shape:
 
     @property
     def kept_slots(self) -> int:
-        """Baseline, window, and as much again as an onset may lie before the window."""
-        return self.baseline_ms // self.slot_ms + 2 * self.SLOTS
+        """The longest look and its baseline."""
+        return self.baseline_ms // self.slot_ms + max(self.SCALES) * self.SLOTS

@@ -3,7 +3,7 @@
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,22 +88,20 @@ class Watch:
         self._forget()
         begin = now + 1 - Shape.SLOTS
         end = begin if onset_ms is None else min(begin, onset_ms // shape.slot_ms)
-        tables = (self._services, self._kinds)
-        before = [self._usual(table, end, not_usual) for table in tables]
-        chances = [
-            p_values(table.between(begin, now + 1), u)
-            for table, u in zip(tables, before, strict=True)
-        ]
+        by_scale = [self._chances(now, scale, onset_ms, not_usual) for scale in Shape.SCALES]
+        chances = [np.minimum.reduce(each) for each in zip(*by_scale, strict=True)]
+        tests = [max(1, len(each)) * len(chances) * len(Shape.SCALES) for each in chances]
         looks = max(1.0, shape.window_ms / shape.every_ms)
-        strict = shape.false_alarms / looks / 2
-        is_excess = any((p * len(p) <= strict).any() for p in chances)
-        joins_service, joins_kind = (p * max(1, len(p)) <= _JOINS / 2 for p in chances)
+        strict = shape.false_alarms / looks
+        is_excess = any((p * n <= strict).any() for p, n in zip(chances, tests, strict=True))
+        joins_service, joins_kind = (p * n <= _JOINS for p, n in zip(chances, tests, strict=True))
         onsets = self._onsets(joins_service, joins_kind, chances[1], not_usual, now)
         onset = min(onsets.values(), default=None)
         since = begin if onset is None else min(begin, onset)
-        kinds = self._kinds_seen(joins_kind, since, now, before[1])
+        kinds = self._kinds_seen(joins_kind, since, end, now, not_usual)
         counts = self._services.between(since, now + 1).sum(axis=1)
-        expected = before[0].expected(now + 1 - since)
+        before = self._usual(self._services, end, not_usual)
+        expected = before.expected(now + 1 - since)
         services = [
             ServiceSeen(
                 service=name,
@@ -119,7 +117,7 @@ class Watch:
         return View(
             now_ms=now_ms,
             since_ms=since * shape.slot_ms,
-            is_learning=not before[0].is_enough,
+            is_learning=not before.is_enough,
             is_excess=is_excess,
             onset_ms=None if onset is None else onset * shape.slot_ms,
             services=tuple(sorted(services, key=lambda s: (-(s.count - s.usual), s.service))),
@@ -142,7 +140,9 @@ class Watch:
         facts = self._facts.get(kind)
         if facts is None:
             facts = self._facts[kind] = _Facts()
-        example = Example(sighting.event_id, sighting.at_ms, sighting.text)
+        example = Example(
+            event_id=sighting.event_id, at_ms=sighting.at_ms, text=sighting.text
+        )
         if len(facts.first) < _EXAMPLES:
             facts.first.append(example)
         else:
@@ -163,17 +163,37 @@ class Watch:
                 self._traces.popitem(last=False)
         return links
 
-    def _usual(self, table: SlotCounts[Kind] | SlotCounts[str], end: int, spans: Sequence[Span]) -> Usual:
+    def _usual(
+        self, table: SlotCounts[Any], end: int, spans: Sequence[Span], *, once: bool = False
+    ) -> Usual:
         slot_ms = self.shape.slot_ms
         first = end - self.shape.baseline_ms // slot_ms
         if self._begins is not None:
             first = max(first, self._begins)
         counts = table.between(first, end)
+        if once:
+            counts = np.minimum(counts, 1)
         slots = np.arange(end - counts.shape[1], end)
         kept = np.ones(len(slots), bool)
         for begin_ms, end_ms in spans:
             kept &= (slots < begin_ms // slot_ms) | (slots > end_ms // slot_ms)
         return usual(counts[:, kept], Shape.SLOTS)
+
+    def _chances(
+        self, now: int, scale: int, onset_ms: int | None, spans: Sequence[Span]
+    ) -> tuple[_Reals, _Reals]:
+        """Of services and of kinds. A kind counts once a slot: who says the same a hundred times
+        says it once."""
+        begin = now + 1 - scale * Shape.SLOTS
+        end = begin if onset_ms is None else min(begin, onset_ms // self.shape.slot_ms)
+        services = p_values(
+            self._services.between(begin, now + 1), self._usual(self._services, end, spans)
+        )
+        kinds = p_values(
+            np.minimum(self._kinds.between(begin, now + 1), 1),
+            self._usual(self._kinds, end, spans, once=True),
+        )
+        return services, kinds
 
     def _onsets(
         self,
@@ -203,11 +223,12 @@ class Watch:
         return found
 
     def _kinds_seen(
-        self, joins: NDArray[np.bool_], since: int, now: int, before: Usual
+        self, joins: NDArray[np.bool_], since: int, end: int, now: int, spans: Sequence[Span]
     ) -> list[KindSeen]:
         slot_ms = self.shape.slot_ms
         series = self._kinds.between(since, now + 1)
         counts = series.sum(axis=1)
+        before = self._usual(self._kinds, end, spans)
         expected = before.expected(now + 1 - since)
         surprises = surprise(counts, expected)
         seen = []
