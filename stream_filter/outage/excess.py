@@ -9,7 +9,8 @@ larger of the key's own variance over mean in the baseline and of c + κ·mean, 
 together say: c, the clumps, by those that come less than once a window, κ by the rest.
 """
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -46,6 +47,15 @@ class Usual:
     @property
     def is_enough(self) -> bool:
         return self.slots > 0
+
+    def of(self, keys: Sequence[Hashable], wanted: Sequence[Hashable]) -> "Usual":
+        """The same for other keys in a row; what was not there came 0 times."""
+        row_of = {key: row for row, key in enumerate(keys)}
+        rows = np.array([row_of.get(key, -1) for key in wanted], np.int64)
+        known = rows >= 0
+        counts, own = np.zeros(len(rows), np.int64), np.ones(len(rows), np.float64)
+        counts[known], own[known] = self.counts[rows[known]], self.own[rows[known]]
+        return replace(self, counts=counts, own=own)
 
     def dispersion(self, slots: int) -> _Reals:
         """Variance over mean of the counts of so many slots, at least 1; shape (keys,). As if a

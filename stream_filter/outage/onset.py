@@ -27,5 +27,4 @@ def onset_slot(counts: NDArray[np.int64]) -> int:
     rates = rate_before[:, None] + slope[:, None] * since
     on_ramp = np.where(since > 0, counts[None, :] * np.log(rates) - rates, 0.0).sum(axis=1)
     ramp = quiet + on_ramp
-    best = int(np.argmax(np.maximum(step, ramp)))
-    return best
+    return int(np.argmax(np.maximum(step, ramp)))

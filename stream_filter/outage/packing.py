@@ -95,7 +95,9 @@ def moment(at_ms: int) -> str:
 
 
 def _leading_services(view: View) -> list[Any]:
-    order = sorted(view.services, key=lambda s: (not s.complains, -(s.count - s.usual), s.service))
+    order = sorted(
+        view.services, key=lambda s: (s.onset_ms is None, -(s.count - s.usual), s.service)
+    )
     return order[:_MOST_SERVICES]
 
 

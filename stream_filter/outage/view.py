@@ -14,7 +14,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindSeen:
-    """One text of one service. Counts are since the onset, or of the window where that is longer."""
+    """One text of one service. Counts are since the onset, at least of the window."""
 
     service: str
     text: str
@@ -39,7 +39,6 @@ class ServiceSeen:
     service: str
     count: int
     usual: float
-    complains: bool
     onset_ms: int | None
     """When it began to complain; None: it does not."""
 
@@ -67,6 +66,8 @@ class View:
     """Too little is known of the time before to say anything."""
     is_excess: bool
     """Something complains beyond chance, at the stated rate of false alarms."""
+    is_going_on: bool
+    """Something complains in the last window."""
     onset_ms: int | None
     """None: nothing complains."""
     services: tuple[ServiceSeen, ...]

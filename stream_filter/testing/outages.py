@@ -159,7 +159,12 @@ def _usual_event(
 
 
 def _failing(
-    dice: random.Random, platform: _Platform, kind: OutageKind, root: str, onset_ms: int, end_ms: int
+    dice: random.Random,
+    platform: _Platform,
+    kind: OutageKind,
+    root: str,
+    onset_ms: int,
+    end_ms: int,
 ) -> Iterator[OutageEvent]:
     texts = dice.choice(FAILURES[kind])
     traces: list[tuple[int, str]] = []
