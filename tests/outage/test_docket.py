@@ -86,8 +86,10 @@ def test_a_restart_goes_on_with_the_same_incident(at_ms: int) -> None:
         before = (known.onset_ms - SHAPE.baseline_ms, known.onset_ms)
         again.add([e for e in stream() if before[0] <= e.at_ms < before[1]], known.onset_ms)
         again.hold(known.onset_ms)
-    kept_ms = SHAPE.kept_slots * SHAPE.slot_ms
-    again.add([e for e in stream() if at_ms - kept_ms < e.at_ms < at_ms], at_ms)
+        since_ms = known.onset_ms
+    else:
+        since_ms = at_ms - SHAPE.kept_slots * SHAPE.slot_ms
+    again.add([e for e in stream() if since_ms <= e.at_ms < at_ms], at_ms)
     docket = Docket(again, quiet_ms=QUIET_MS, known=[known])
     after = run(docket, again, at_ms, END_MS)
     everything = [*written, *after]
