@@ -31,6 +31,7 @@ from stream_filter.gate import headers as sf
 from stream_filter.kafka.order_record import OrderModel, ReportModel
 from stream_filter.kafka.verdict_record import VerdictModel
 from stream_filter.models.manifest import Manifest
+from stream_filter.outage.incident import INCIDENT_VERSION, Incident
 from stream_filter.store.arrow_block import (
     CHALLENGE_FIELDS,
     LEDGER_SCHEMA,
@@ -86,6 +87,26 @@ CERTIFICATE = {
     "widened": "With on_failure widen, since the fall: below which scores events are still "
     "dropped, the share that is forwarded, and on how many important events that rests; null: "
     "nothing is.",
+}
+INCIDENT = {
+    "incident_version": "Version of this schema.",
+    "incident_id": "When it began and a digest of who complained first; the record's key.",
+    "state": "open; closed: nothing has complained for the quiet time.",
+    "revision": "Counts the records of this incident.",
+    "onset_ms": "When the first of its services began to complain, Unix milliseconds, like all "
+    "times here.",
+    "opened_ms": "When it was seen.",
+    "seen_ms": "When something was last seen to complain.",
+    "closed_ms": "When it was closed; null: it is open.",
+    "services": "Who complains, in the order in which they began: events since the onset, and how "
+    "many there would have been.",
+    "suspects": "Where the blame comes to rest, and how much of it, in [0, 1]; the first has most.",
+    "texts": "What tells of it, the most telling first, each with an event that says it.",
+    "links": "Who names whom (peer), and who complains after whom in the same requests (trace).",
+    "assessment": "What a language model says; null: nothing yet. rests_on has sf-ids, root and "
+    "affected are services that it was shown.",
+    "unassessed": "Why a language model says nothing: a cause, as in verdicts; null: it was not "
+    "asked, or has answered.",
 }
 METADATA = {
     "ledger_version": "Version of this schema.",
@@ -161,27 +182,53 @@ def documents() -> dict[str, dict[str, Any]]:
         "verdict.schema.json": _verdict(),
         "audit-use.schema.json": _of_model(AuditUse, "stream-filter audit use"),
         "certificate.schema.json": _certificate(),
+        "incident.schema.json": _incident(),
     }
 
 
 def _certificate() -> dict[str, Any]:
-    schema = msgspec.json.schema(Statement)
-    statement = schema["$defs"].pop(Statement.__name__)
-    for name, description in CERTIFICATE.items():
-        found = statement["properties"][name]
-        statement["properties"][name] = (
-            {"allOf": [found], "description": description}
+    schema = _of_record(
+        Statement,
+        CERTIFICATE,
+        "stream-filter certificate",
+        "The value of a record of the certificate topic, as JSON: what the gate claims about a "
+        "topic's recall, and the evidence that it rests on.",
+    )
+    schema["properties"]["statement_version"]["const"] = STATEMENT_VERSION
+    return schema
+
+
+def _incident() -> dict[str, Any]:
+    schema = _of_record(
+        Incident,
+        INCIDENT,
+        "stream-filter incident",
+        "The value of a record of the incidents topic, as JSON: one outage, from its first sign "
+        "until it is over. The newest record of a key counts.",
+    )
+    schema["properties"]["incident_version"]["const"] = INCIDENT_VERSION
+    return schema
+
+
+def _of_record(
+    kind: type, descriptions: dict[str, str], title: str, description: str
+) -> dict[str, Any]:
+    """The schema of a dataclass that is written as JSON."""
+    schema = msgspec.json.schema(kind)
+    record = schema["$defs"].pop(kind.__name__)
+    for name, text in descriptions.items():
+        found = record["properties"][name]
+        record["properties"][name] = (
+            {"allOf": [found], "description": text}
             if "$ref" in found
-            else {**found, "description": description}
+            else {**found, "description": text}
         )
-    assert statement["properties"].keys() == CERTIFICATE.keys()
-    statement["properties"]["statement_version"]["const"] = STATEMENT_VERSION
+    assert record["properties"].keys() == descriptions.keys()
     return {
         "$schema": _DRAFT,
-        **statement,
-        "title": "stream-filter certificate",
-        "description": "The value of a record of the certificate topic, as JSON: what the gate "
-        "claims about a topic's recall, and the evidence that it rests on.",
+        **record,
+        "title": title,
+        "description": description,
         "$defs": schema["$defs"],
     }
 
