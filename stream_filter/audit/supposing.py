@@ -25,7 +25,7 @@ SWEPT = np.linspace(0.0, 1.0, 101).round(2).astype(np.float32)
 """The thresholds of a sweep."""
 FAILURE_PROBABILITY = 0.05
 """Of a recall interval, where the policy has no target that states one."""
-_PIECE = 16_384
+_PIECE = 32_768
 """Rows that are worked on at once: their columns fit a core's cache."""
 _NEITHER = Thresholds(drop_below=-1.0, keep_above=2.0)
 _DROP_ALL = Thresholds(drop_below=2.0, keep_above=2.0)
@@ -110,16 +110,45 @@ def what_if(
     nothing. `key`: the gate's secret, which draws the holdout. `where`: which events are counted;
     all are decided. `price`: of reading one event; None: what verdicts cost on average, where they
     say so. Raises ConfigError or StreamFilterError."""
+    account = Account(ledger, topic, window_ms, key=key, where=where, sweeps=sweep)
+    told = decide_again(ledger, policy, topic, window_ms, key=key, take=account.add, sweep=sweep)
+    return account.answer(policy, told, price=price)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """How events were decided again."""
+
+    rules: TopicPolicy
+    model_id: str
+    """Of the pack whose scores were looked up."""
+    needed: tuple[str, ...] = ()
+    gone: int = 0
+
+
+def decide_again(
+    ledger: RecordedLedger,
+    policy: Policy,
+    topic: str,
+    window_ms: Window = (None, None),
+    *,
+    key: bytes,
+    take: Callable[[Block, list[Supposed]], None],
+    sweep: bool = False,
+) -> Told:
+    """Give each stretch of the window to `take`, those of a partition in order: what the ledger has
+    of it, and what the policy would have decided of the same rows; with `sweep` also what it would
+    if all scores were below `drop_below`, and if none were, without its budget. Raises ConfigError
+    or StreamFilterError."""
     rules = supposed_rules(policy, topic)
     needed = needs_records(rules)
     if needed:
         raise ConfigError(f"the policy's {' and '.join(needed)} need the records of the source")
     scores = recorded_scores(ledger, topic, window_ms, rules, of_all=False)
-    account = Account(ledger, topic, window_ms, key=key, where=where, sweeps=sweep)
     variants = variants_of(rules, sweep=sweep)
     for block, supposed in _rerouted(ledger.read_runs(topic, window_ms), variants, scores, key):
-        account.add(block, supposed)
-    return account.answer(policy, rules, scores.model_id, price=price, needed=(), gone=0)
+        take(block, supposed)
+    return Told(rules=rules, model_id=scores.model_id)
 
 
 def supposed_rules(policy: Policy, topic: str) -> TopicPolicy:
@@ -151,7 +180,7 @@ def _rerouted(
         if whole.header.mask_set != MASK_SET_VERSION:
             raise ConfigError(
                 f"block {whole.header.block_id} was masked by {whole.header.mask_set}, and this "
-                f"version masks by {MASK_SET_VERSION}: its scores are of other texts; ask from later"
+                f"version masks by {MASK_SET_VERSION}: its scores are of other texts; ask later"
             )
         partition = whole.header.partition
         if partition not in routers:
@@ -233,27 +262,25 @@ class Account:
     def answer(
         self,
         policy: Policy,
-        rules: TopicPolicy,
-        model_id: str,
+        told: Told,
         *,
         price: float | None,
-        needed: tuple[str, ...],
-        gone: int,
     ) -> WhatIf:
         price = self._mean_cost if price is None else price
-        chance = rules.target.failure_probability if rules.target else FAILURE_PROBABILITY
+        target = told.rules.target
+        chance = target.failure_probability if target else FAILURE_PROBABILITY
         (supported,) = self._labels.supported(failure_probability=chance)
         return WhatIf(
             topic=self._topic,
             policy_id=policy.policy_id,
-            model_id=model_id,
+            model_id=told.model_id,
             moves=tuple(self._moves),
             supported=supported,
             failure_probability=chance,
             price=price,
             sweep=self._points(chance, price),
-            needed=needed,
-            gone=gone,
+            needed=told.needed,
+            gone=told.gone,
         )
 
     def _points(self, chance: float, price: float | None) -> tuple[Point, ...]:

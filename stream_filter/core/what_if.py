@@ -92,8 +92,8 @@ class Labels:
         self._thresholds = np.empty(0, np.float32) if thresholds is None else thresholds
         self._bins = len(self._thresholds) + 2
         self._cells: dict[float, Counts] = {}
-        """By chance: shape (2, 2, bins, 4): is a drop where its score is below the threshold, is
-        one where it is not; bin; events, shown, judged, important."""
+        """By chance: counts of shape (2, 2, bins, 4), flat: is a drop where its score is below the
+        threshold, is one where it is not; bin; not shown, shown, judged, found important."""
 
     def add(
         self,
@@ -112,24 +112,26 @@ class Labels:
         if counted is not None:
             speaks &= counted
         folded = old.route == Route.FOLD
-        chance = np.where(folded, np.float32(1.0), old.probability)
-        shown = shown_to_analyst(old) | folded
-        row = _is_drop(below.decisions).astype(np.int64) * 2 + _is_drop(above.decisions)
-        row = row * self._bins + bins_of(above.decisions.score, self._thresholds)
-        columns = (speaks, speaks & shown)
-        judged = columns[1] & (said != NO_VERDICT)
-        for value in _distinct(chance[speaks]):
-            alike = chance == value
-            # As the policy wrote it.
-            cell = self._cells.setdefault(
-                float(f"{value:.7g}"), np.zeros((4 * self._bins, 4), np.int64)
-            )
-            for column, of in enumerate((*columns, judged, judged & (said == IMPORTANT))):
-                cell[:, column] += np.bincount(row[alike & of], minlength=len(cell))
+        # Of what was not shown, and so forth: each state holds those after it.
+        state = (shown_to_analyst(old) | folded).astype(np.int64)
+        state += (state > 0) & (said != NO_VERDICT)
+        state += (state > 1) & (said == IMPORTANT)
+        row = state + 4 * bins_of(above.decisions.score, self._thresholds)
+        row += (4 * self._bins) * _is_drop(above.decisions)
+        row += (8 * self._bins) * _is_drop(below.decisions)
+        chance = np.where(folded, np.float32(1.0), old.probability)[speaks]
+        row = row[speaks]
+        while len(row):
+            # A policy has few chances: looking for them one by one sorts nothing.
+            value = float(f"{chance[0]:.7g}")  # as the policy wrote it
+            other = chance != chance[0]
+            cell = self._cells.setdefault(value, np.zeros(16 * self._bins, np.int64))
+            cell += np.bincount(row[~other], minlength=len(cell))
+            row, chance = row[other], chance[other]
 
     def supported(self, *, failure_probability: float) -> list[Supported]:
         """For each threshold; one where none were asked about."""
-        points = range(len(self._thresholds)) if len(self._thresholds) else [self._bins]
+        points = range(len(self._thresholds)) if len(self._thresholds) else [0]
         sides = [self._at(point) for point in points]
         found = assess_each(
             [(kept, dropped) for kept, dropped, _ in sides],
@@ -146,7 +148,8 @@ class Labels:
         unsupported = 0
         is_below = np.arange(self._bins) <= point
         for chance, cells in self._cells.items():
-            cell = cells.reshape(2, 2, self._bins, 4)
+            # Events, shown, judged, important.
+            cell = cells.reshape(2, 2, self._bins, 4)[..., ::-1].cumsum(-1)[..., ::-1]
             # Axis 0 says what becomes of events below the threshold, axis 1 of the others.
             sides = cell[:, :, is_below].sum((1, 2)) + cell[:, :, ~is_below].sum((0, 2))
             if chance == 0.0:
@@ -179,25 +182,18 @@ def _supported(finding: Finding, strata: Sequence[Stratum], unsupported: int) ->
 
 def _is_drop(decisions: Decisions) -> Mask:
     """Would-be drops, as the evidence counts them (`block_evidence`)."""
-    dropped: Mask = (decisions.route == Route.DISCARD) | (decisions.reason == Reason.HOLDOUT)
-    unenforced = (decisions.verdict == Verdict.DROP) & (decisions.reason == Reason.SHADOW)
-    return dropped | unenforced
+    dropped: Mask = (decisions.verdict == Verdict.DROP) & (decisions.reason == Reason.SHADOW)
+    dropped |= (decisions.route == Route.DISCARD) | (decisions.reason == Reason.HOLDOUT)
+    return dropped
 
 
 def bins_of(score: NDArray[np.float32], thresholds: NDArray[np.float32]) -> NDArray[np.intp]:
     """How many thresholds are at or below each score, shape (n,): it is dropped by those from that
     place on. Without a score: by none."""
+    if not len(thresholds):
+        return np.zeros(score.shape, np.intp)
     bins = np.searchsorted(thresholds, score, side="right")
     return np.where(np.isnan(score), len(thresholds) + 1, bins)
-
-
-def _distinct(values: NDArray[np.float32]) -> list[float]:
-    """The values that occur: a policy has few, and looking for them one by one sorts nothing."""
-    found = []
-    while len(values):
-        found.append(float(values[0]))
-        values = values[values != values[0]]
-    return found
 
 
 class Sweep:

@@ -56,7 +56,7 @@ class Rerouter:
         old, digests = block.decisions, block.text_digests
         # Nobody looked at what was forwarded while paused, or while no policy was known.
         has_text = digests != 0
-        unread = ~has_text & np.isin(old.reason, (Reason.PAUSED, Reason.DEGRADED))
+        unread = ~has_text & ((old.reason == Reason.PAUSED) | (old.reason == Reason.DEGRADED))
         score = self._scores.of_block(block)
         if self._rules.novelty is None:
             codes, distinct = has_text.astype(np.int32) - 1, _NO_TEXTS
