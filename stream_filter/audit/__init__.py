@@ -17,11 +17,13 @@ from stream_filter.audit.proving import prove
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.audit.sampling import Strangeness, sample
 from stream_filter.audit.summary import Summary, summarize
+from stream_filter.audit.supposing import WhatIf, what_if
 
 __all__ = [
     "RecordedLedger",
     "Strangeness",
     "Summary",
+    "WhatIf",
     "challenged",
     "explain",
     "labelled",
@@ -30,4 +32,5 @@ __all__ = [
     "prove",
     "sample",
     "summarize",
+    "what_if",
 ]

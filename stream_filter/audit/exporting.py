@@ -7,15 +7,11 @@ from typing import Any
 
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.audit.snapshot import Window
+from stream_filter.audit.verdicts import EFFECTIVE
 from stream_filter.audit.views import asked, sql_problem
 from stream_filter.core.decision import Route
 from stream_filter.core.position import Position, keyed_hash
 
-# People override models; of two alike the first counts.
-_EFFECTIVE = """
-    SELECT sf_id, arg_min(important, (judge_kind <> 'person', topic_offset)) AS important
-    FROM chosen GROUP BY sf_id
-"""
 _SHOWN = f"""
     SELECT topic, "partition", "offset", score, reason::VARCHAR, probability,
         policy_id::VARCHAR, model_id::VARCHAR, epoch_ms(decided_at)
@@ -51,7 +47,7 @@ def labelled(
     """The judged events of a topic that were decided in a window; verdicts of any time count.
     `key`: the gate's secret, which the `sf-id`s of verdicts are made with. Raises ConfigError or
     StreamFilterError."""
-    verdicts = dict(asked(ledger.verdicts(), _EFFECTIVE).fetchall())
+    verdicts = dict(asked(ledger.verdicts(), EFFECTIVE).fetchall())
     if not verdicts:
         return
     secret = keyed_hash(key)

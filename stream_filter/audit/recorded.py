@@ -1,9 +1,12 @@
 """The ledger as it was recorded: its blocks, and one view for SQL."""
 
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 import numpy as np
@@ -17,6 +20,9 @@ from stream_filter.core.errors import ConfigError
 from stream_filter.core.ledger import Block
 from stream_filter.core.position import Position
 from stream_filter.store.catalogue import CATALOGUE
+
+Item = TypeVar("Item")
+_AHEAD = 8
 
 
 class RecordedLedger:
@@ -116,10 +122,7 @@ class RecordedLedger:
     ) -> Iterator[Block]:
         """The effective blocks of a topic by partition and offset, read file by file. Raises
         StreamFilterError."""
-        table = self.blocks(topic, window_ms)
-        table = table.filter(table["is_effective"])
-        if partition is not None:
-            table = table.filter(pa.array(table["partition"].to_numpy() == partition))
+        table = self._effective(topic, window_ms, partition)
         places = table.select(["partition", "store", "file", "ledger_partition", "ledger_offset"])
         # Files of one partition follow each other: the ledger's order is the source's.
         runs: list[tuple[tuple[int, int, str], list[tuple[int, int]]]] = []
@@ -135,6 +138,36 @@ class RecordedLedger:
             }
             for place in wanted:
                 yield found.pop(place)
+
+    def read_runs(self, topic: str, window_ms: Window = (None, None)) -> Iterator[Block]:
+        """The effective blocks of a topic, those of a partition by offset and joined where they
+        follow each other: see `DecisionFile.runs`. Each file is read once, the next while one is
+        worked on. Raises StreamFilterError."""
+        table = self._effective(topic, window_ms, None)
+        order = ("store", "ledger_partition", "file", "ledger_offset")
+        table = table.sort_by([(name, "ascending") for name in order])
+        # Names rise with the offsets in the ledger, so each partition's blocks rise too, unless
+        # two clocks disagreed about a day: then partition by partition.
+        parts = [table]
+        partitions, first = table["partition"].to_numpy(), table["first_offset"].to_numpy()
+        if any((np.diff(first[partitions == p]) < 0).any() for p in np.unique(partitions)):
+            parts = [table.filter(pa.array(partitions == p)) for p in np.unique(partitions)]
+        for part in parts:
+            yield from ahead(self._runs_of(part))
+
+    def _runs_of(self, table: pa.Table) -> Iterator[Block]:
+        names = ("store", "file", "ledger_partition", "ledger_offset")
+        rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+        for (store, file), places in groupby(rows, lambda row: row[:2]):
+            wanted = frozenset((partition, offset) for _, _, partition, offset in places)
+            yield from self.snapshots[store].read_runs(file, wanted)
+
+    def _effective(self, topic: str, window_ms: Window, partition: int | None) -> pa.Table:
+        table = self.blocks(topic, window_ms)
+        table = table.filter(table["is_effective"])
+        if partition is None:
+            return table
+        return table.filter(pa.array(table["partition"].to_numpy() == partition))
 
     def block_at(self, position: Position) -> Block | None:
         """The effective block that covers a position; None where the ledger has none."""
@@ -190,3 +223,16 @@ class RecordedLedger:
             if bound is not None:
                 found = found.filter(f'"{column}" {sign} epoch_ms({int(bound)})::TIMESTAMPTZ')
         return found
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, a few of them made in another thread while one is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        following = deque(thread.submit(next, items, None) for _ in range(_AHEAD))
+        try:
+            while (item := following.popleft().result()) is not None:
+                following.append(thread.submit(next, items, None))
+                yield item
+        finally:
+            for each in following:
+                each.cancel()

@@ -62,6 +62,12 @@ class Snapshot:
             file = DecisionFile(self.folder.filesystem, self.folder.path(name))
         yield from file.blocks(wanted)
 
+    def read_runs(self, name: str, wanted: frozenset[tuple[int, int]]) -> Iterator[Block]:
+        """As `DecisionFile.runs`."""
+        with _compacted():
+            file = DecisionFile(self.folder.filesystem, self.folder.path(name))
+        yield from file.runs(wanted)
+
     def whole(self, stretch: Stretch) -> Iterator[tuple[StoredBlock, Block]]:
         """All that a file holds, each page compared with its checksum."""
         with _compacted():

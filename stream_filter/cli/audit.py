@@ -1,8 +1,8 @@
 """`stream-filter audit`: questions to the ledger."""
 
-from importlib import import_module
-
 import click
+
+from stream_filter.cli.lazy import LazyGroup
 
 _COMMANDS = {
     "summary": ("audit_summary", "summary"),
@@ -15,21 +15,7 @@ _COMMANDS = {
 """Module and function of each."""
 
 
-class _Questions(click.Group):
-    """Loads a command when it is asked for: a worker has no use for DuckDB."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, function = _COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"stream_filter.cli.{module}"), function)
-        return command
-
-
-@click.group(cls=_Questions)
+@click.group(cls=LazyGroup, lazy=_COMMANDS)
 def audit() -> None:
     """What was dropped, why, and what it cost: asked of the store and the newest ledger.
 

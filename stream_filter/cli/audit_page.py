@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from stream_filter.audit.summary import ROUTES, Summary
+from stream_filter.core.errors import ConfigError
 
 _WIDTH, _HEIGHT = 720, 180
 _COLOURS = {
@@ -42,10 +44,23 @@ def summary_page(found: Summary, topic: str | None) -> str:
         _bars("Of these forwarded", labels, counts, ("forwarded",)),
         *(_table(name, found) for name in ("topic", "reason", "rule", "policy_id", "model_id")),
     ]
+    return html_page(title, parts)
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """A page that needs nothing else, of parts that are HTML."""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style>{''.join(parts)}</html>\n"
     )
+
+
+def write_page(path: Path, page: str) -> None:
+    """Raises ConfigError where `--html` cannot be written."""
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--html: {path}: {error.strerror}") from error
 
 
 def _sentence(found: Summary) -> str:

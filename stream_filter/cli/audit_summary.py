@@ -9,9 +9,8 @@ import click
 
 from stream_filter.audit.summary import ROUTES, Summary, summarize
 from stream_filter.cli.audit_options import asked_of, ledger_options, opened
-from stream_filter.cli.audit_page import summary_page
+from stream_filter.cli.audit_page import summary_page, write_page
 from stream_filter.cli.output import print_json, print_table, runs
-from stream_filter.core.errors import ConfigError
 
 TABLES = ("reason", "policy_id", "model_id", "rule", "hour")
 _BARS = "▁▂▃▄▅▆▇█"
@@ -42,18 +41,11 @@ async def summary(
     with opened(asked) as ledger:
         found = summarize(ledger, asked.topic, asked.window_ms, where=asked.where, price=price)
     if html_path is not None:
-        _write(html_path, summary_page(found, asked.topic))
+        write_page(html_path, summary_page(found, asked.topic))
     if as_json:
         print_json(as_document(found))
     else:
         _print(found)
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--html: {path}: {error.strerror}") from error
 
 
 def as_document(found: Summary) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from stream_filter.cli.demo import demo
 from stream_filter.cli.drain import drain_deferred
 from stream_filter.cli.evaluate import evaluate
 from stream_filter.cli.judges import judges
+from stream_filter.cli.lazy import LazyGroup
 from stream_filter.cli.ledger import ledger
 from stream_filter.cli.pack import pack
 from stream_filter.cli.plan import plan
@@ -30,7 +31,11 @@ from stream_filter.cli.trial import try_policy
 from stream_filter.kafka.fetched_records import install_record_reading
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    lazy={"what-if": ("what_if", "suppose")},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="stream-filter")
 def main() -> None:
     """A toll gate on Kafka in front of a language model.
@@ -54,6 +59,7 @@ def main() -> None:
     Prove nothing lost:   stream-filter ledger verify --topic TOPIC
     Keep it for audits:   stream-filter archive --store FOLDER
     Question the drops:   stream-filter audit summary --topic TOPIC --from 24h
+    Suppose a policy:     stream-filter what-if --policy NEW --topic TOPIC --from 24h
     Compare a challenger: stream-filter ledger diff --topic TOPIC
     Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
     Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -9,11 +11,12 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from stream_filter.core.errors import StreamFilterError
-from stream_filter.core.ledger import Block
+from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.store.block_facts import FOOTER_KEY, BlockFacts, footer_of, read_footer
 from stream_filter.store.decision_rows import (
     BLOCK_COLUMNS,
     DECISION_ROWS,
+    RUN_COLUMNS,
     block_of_rows,
     rows_of_block,
 )
@@ -124,6 +127,24 @@ class DecisionFile:
                     yield each, self._block(table.slice(at, n), each)
                 at += n
 
+    def runs(self, wanted: frozenset[tuple[int, int]]) -> Iterator[Block]:
+        """The blocks of `wanted`, in the file's order and without rules, slices and challengers;
+        those that follow each other in a partition, of one pack and in one state of overload, as
+        one. Its header is the first's, but for offsets and rows."""
+        for group, facts in self._by_group():
+            if not any(each.place in wanted for each in facts):
+                continue
+            table = self._read(group, RUN_COLUMNS)
+            at = 0
+            for key, alike in groupby(facts, lambda each: _run_key(each, wanted)):
+                headers = [each.header for each in alike]
+                n = sum(header.rows for header in headers)
+                if key is not None:
+                    last = headers[-1].last_offset
+                    header = replace(headers[0], last_offset=last, rows=n)
+                    yield self._made(table.slice(at, n), header, RUN_COLUMNS, None)
+                at += n
+
     def _read(self, group: int, columns: Sequence[str] | None) -> pa.Table:
         with _translated(self._path):
             table = self._file.read_row_group(
@@ -132,11 +153,18 @@ class DecisionFile:
             return table.combine_chunks()
 
     def _block(self, rows: pa.Table, facts: BlockFacts) -> Block:
+        return self._made(rows, facts.header, BLOCK_COLUMNS, facts.challenger_model_id)
+
+    def _made(
+        self,
+        rows: pa.Table,
+        header: BlockHeader,
+        names: Sequence[str],
+        challenger_model_id: str | None,
+    ) -> Block:
         with _translated(self._path):
-            columns = {name: _whole(rows.column(name)) for name in BLOCK_COLUMNS}
-            return block_of_rows(
-                columns, facts.header, challenger_model_id=facts.challenger_model_id
-            )
+            columns = {name: _whole(rows.column(name)) for name in names}
+            return block_of_rows(columns, header, challenger_model_id=challenger_model_id)
 
     def _by_group(self) -> Iterator[tuple[int, list[BlockFacts]]]:
         waiting = iter(self.facts)
@@ -150,6 +178,15 @@ class DecisionFile:
                 found.append(each)
                 left -= each.header.rows
             yield group, found
+
+
+def _run_key(
+    facts: BlockFacts, wanted: frozenset[tuple[int, int]]
+) -> tuple[int, str, str, str] | None:
+    header = facts.header
+    if facts.place not in wanted:
+        return None
+    return header.partition, header.model_id, header.mask_set, header.overload
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -94,15 +94,18 @@ BLOCK_COLUMNS = (
     *("rule", "slice", "challenger_score", "challenger_verdict", "challenger_reason"),
 )
 """Of the rows, those that a block is made of again; the header has the others."""
+RUN_COLUMNS = BLOCK_COLUMNS[: BLOCK_COLUMNS.index("rule")]
+"""Of these, those that every block has."""
 
 
 def block_of_rows(
     rows: Mapping[str, pa.Array], header: BlockHeader, *, challenger_model_id: str | None
 ) -> Block:
     """The inverse of `rows_of_block`, from `BLOCK_COLUMNS`. A column of rules or slices that names
-    none reads as None. Raises ValueError or KeyError for rows that no block has."""
-    rule, rule_labels = _read_named(rows["rule"])
-    slices, slice_labels = _read_named(rows["slice"])
+    none, or is not there, reads as None. Raises ValueError or KeyError for rows that no block
+    has."""
+    rule, rule_labels = _read_named(rows.get("rule"))
+    slices, slice_labels = _read_named(rows.get("slice"))
     challenge = None
     if challenger_model_id is not None:
         challenge = Challenge(
@@ -158,8 +161,10 @@ def _scores(column: pa.Array) -> NDArray[np.float32]:
     return scores.astype(np.float32, copy=False)
 
 
-def _read_named(column: pa.DictionaryArray) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
-    if column.null_count == len(column):
+def _read_named(
+    column: pa.DictionaryArray | None,
+) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
+    if column is None or column.null_count == len(column):
         return None, ()
     codes: NDArray[Any] = column.indices.fill_null(-1).to_numpy()
     used = np.unique(codes[codes >= 0])
