@@ -4,11 +4,9 @@ from dataclasses import replace
 
 from stream_filter.analyst.answers import answer_schema
 from stream_filter.analyst.endpoint import Endpoint, EndpointSpec, RequestFailedError
-from stream_filter.analyst.outcome import Cause
 from stream_filter.core.errors import ConfigError
 
 _PATIENCE_S = 30.0
-_NOBODY = {Cause.UNREACHABLE, Cause.TIMEOUT}
 _QUESTION = 'Answer with {"verdicts": []}.'
 
 
@@ -25,7 +23,7 @@ async def check_reachable(spec: EndpointSpec) -> None:
                 most_tokens=spec.answer_tokens,
             )
         except RequestFailedError as failure:
-            if failure.cause in _NOBODY:
+            if failure.status is None:
                 raise ConfigError(
                     f"endpoint {spec.judge}: nothing that speaks chat completions answers at "
                     f"{spec.base_url} ({failure.cause.value}): check the address, and that it runs"
