@@ -87,14 +87,19 @@ class Desk:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def answer_from_cache(self, event: Event, prompt: Prompt, shown: Shown) -> bool:
-        """Write what was found before on this text, if all who are to be asked have found it."""
-        main = self._remembered(self._panel.main, prompt, shown)
-        if main is None or self._panel.is_for_second(event):
-            return False
-        await self._conclude(main, [event], prompt, is_main=True)
-        self._finish([event])
-        return True
+    def known(self, event: Event, prompt: Prompt, shown: Shown) -> Finding | None:
+        """What was found before on this text, if all who are to be asked have found it."""
+        if self._panel.is_for_second(event):
+            return None
+        return self._remembered(self._panel.main, prompt, shown)
+
+    async def answer(self, known: Sequence[tuple[Finding, Event, Prompt]]) -> None:
+        """Write what is known of these events, all at once."""
+        records = [verdict_records(finding, [event], p.digest) for finding, event, p in known]
+        await self._write([record for of_event in records for record in of_event])
+        for finding, event, _ in known:
+            self._observer.found(finding, [event], is_main=True)
+        self._finish([event for _, event, _ in known])
 
     async def _work(self) -> None:
         task = asyncio.current_task()

@@ -35,6 +35,8 @@ _POLL_MS = 200
 _COMMIT_EVERY_S = 0.5
 _SETTLE_S = 5.0
 _POLLED = 1_000
+_MAX_BATCH_BYTES = 512 << 10
+"""One request is on its way at a time, and in aiokafka's own 16 KiB go forty verdicts."""
 MOST_WAITING = 10_000
 """Events in hand: of more, the most worth could not be asked first, and of fewer, fewer are
 equal."""
@@ -117,7 +119,9 @@ class Session(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._moving = asyncio.Lock()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         options = spec.connection.client_options()
-        self._producer = AIOKafkaProducer(**options, acks="all", linger_ms=5)
+        self._producer = AIOKafkaProducer(
+            **options, acks="all", linger_ms=5, max_batch_size=_MAX_BATCH_BYTES
+        )
         self._consumer = AIOKafkaConsumer(
             **options,
             group_id=spec.group,
@@ -228,9 +232,9 @@ class Session(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             return  # not opened yet: read again then
         prompt = self._spec.prompts[source.topic]
         shown = prompt.show([record.value or b"" for record in records])
+        known = []
+        unread = []
         for record, text in zip(records, shown, strict=True):
-            if self._frontiers.get(source) is not frontier:
-                return  # it is another's now, or read again
             if not frontier.take(record.offset):
                 continue
             event = read_event(source.topic, source.partition, record.offset, record.headers)
@@ -238,13 +242,21 @@ class Session(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
                 self._observer.passed_over(source.topic)
                 frontier.finish(record.offset)
             elif text is None:
-                judge = self._panel.main.courier.judges[0]
-                said = no_verdict_record(judge, event.event_id, Cause.EMPTY, prompt.digest)
-                await self._write([said])
                 self._observer.unread(source.topic)
-                frontier.finish(record.offset)
-            elif not await self._desk.answer_from_cache(event, prompt, text):
+                unread.append(event)
+            elif (finding := self._desk.known(event, prompt, text)) is not None:
+                known.append((finding, event, prompt))
+            else:
                 self._backlog.add(event, prompt, text)
+        await self._desk.answer(known)
+        await self._refuse(unread, prompt)
+
+    async def _refuse(self, unread: Sequence[Event], prompt: Prompt) -> None:
+        judge = self._panel.main.courier.judges[0]
+        await self._write(
+            [no_verdict_record(judge, e.event_id, Cause.EMPTY, prompt.digest) for e in unread]
+        )
+        self._finish(unread)
 
     async def _write(self, records: Sequence[bytes]) -> None:
         with translated(f"writing to {self._spec.verdicts}"):

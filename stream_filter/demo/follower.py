@@ -1,4 +1,4 @@
-"""Reads what the gate wrote, as anybody could: the ledger, and what was forwarded."""
+"""Reads what gate and analyst wrote, as anybody could: the ledger, what was forwarded, verdicts."""
 
 import math
 import time
@@ -10,8 +10,9 @@ from aiokafka import ConsumerRecord
 
 from stream_filter.app.settings import Settings
 from stream_filter.core.position import Position, parse_position
+from stream_filter.demo.judging import Judging
 from stream_filter.demo.scoreboard import Scoreboard
-from stream_filter.gate.headers import SF_REASON, SF_SCORE, SF_SOURCE
+from stream_filter.gate.headers import SF_ID, SF_REASON, SF_SCORE, SF_SOURCE
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
@@ -54,15 +55,23 @@ class Forwarded:
 
 
 class Follower:
-    """Follows the ledger and the analysis topic, tells the scoreboard, remembers the last few."""
+    """Follows ledger, analysis topic and verdicts, tells scoreboard and judging, remembers the last
+    few."""
 
     def __init__(
-        self, settings: Settings, *, source: str, analysis: str, scoreboard: Scoreboard
+        self,
+        settings: Settings,
+        *,
+        source: str,
+        analysis: str,
+        scoreboard: Scoreboard,
+        judging: Judging,
     ) -> None:
         self._settings = settings
         self._source = source
         self._analysis = analysis
         self._scoreboard = scoreboard
+        self._judging = judging
         self._codec = ArrowLedgerCodec()
         self._seen: set[tuple[int, int]] = set()
         self.last: deque[Forwarded] = deque(maxlen=_REMEMBERED)
@@ -84,10 +93,14 @@ class Follower:
         async with TopicReader(self._settings.connection()) as reader:
             ledger = reader.partitions(self._settings.ledger_topic)
             targets = reader.partitions(self._analysis)
-            async for source, records in reader.follow(dict.fromkeys([*ledger, *targets], 0)):
+            verdicts = reader.partitions(self._settings.verdict_topic)
+            starts = dict.fromkeys([*ledger, *targets, *verdicts], 0)
+            async for source, records in reader.follow(starts):
                 for record in records:
                     if source.topic == self._analysis:
                         self._take_forwarded(record)
+                    elif source.topic == self._settings.verdict_topic:
+                        self._judging.verdict(record.value or b"")
                     else:
                         self._take_block(record.value or b"")
 
@@ -106,6 +119,7 @@ class Follower:
         if self.first_at_s is None:
             self.first_at_s = time.monotonic()
         self._seen.add((source.partition, source.offset))
+        self._judging.forwarded(headers[SF_ID].decode(), (source.partition, source.offset))
         score = headers.get(SF_SCORE)
         forwarded = Forwarded(
             source=source,

@@ -6,8 +6,10 @@ from types import MappingProxyType
 
 from stream_filter.core.decision import Route
 from stream_filter.core.statement import Statement
+from stream_filter.demo.bill import Bill
+from stream_filter.demo.glimpse import Glimpse
+from stream_filter.demo.judging import Judged
 from stream_filter.demo.scoreboard import Recall
-from stream_filter.demo.session import Glimpse
 
 SCENARIOS: Mapping[str, str] = MappingProxyType({
     "calm": "calm",
@@ -66,8 +68,22 @@ def plain_line(glimpse: Glimpse) -> str:
         f"lag {standing.undecided:,}  forwarded {standing.routed(Route.FORWARD):,} "
         f"({percent(standing.forwarded_share)}{': ' + reasons if reasons else ''})  "
         f"dropped {standing.routed(Route.DISCARD):,}  "
-        f"recall {percent(recall)}, unseen {percent(unseen)}  {claimed(glimpse.claim)}"
+        f"recall {percent(recall)}, unseen {percent(unseen)}  "
+        f"{judged_line(glimpse.judged)}, {saved_line(glimpse.bill)}  {claimed(glimpse.claim)}"
     )
+
+
+def judged_line(judged: Judged) -> str:
+    """`verdicts 1,204, waiting 12, refused 0, agreeing with truth 99.2 %`."""
+    return (
+        f"verdicts {judged.given:,}, waiting {judged.waiting:,}, refused {judged.refused:,}, "
+        f"agreeing with truth {percent(judged.agreement)}"
+    )
+
+
+def saved_line(bill: Bill) -> str:
+    """`spent 0.0213 of 1.8203, saved 98.8 %`."""
+    return f"spent {bill.spent:.4f} of {bill.everything:.4f}, saved {percent(bill.saved_share)}"
 
 
 def claimed(claim: Statement | None) -> str:

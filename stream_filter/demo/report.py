@@ -5,8 +5,8 @@ from typing import Any
 
 from stream_filter.core.decision import Reason, Route
 from stream_filter.demo.follower import LogLine
+from stream_filter.demo.glimpse import Outcome
 from stream_filter.demo.scoreboard import KindCount, Recall
-from stream_filter.demo.session import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +86,39 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
         },
         "forwarded_groups": [group.as_dict() for group in forwarded_groups(outcome)],
         "missed_groups": [group.as_dict() for group in missed_groups(outcome)],
+        "analyst": _analyst(outcome),
         "certificates": [claim.as_dict() for claim in outcome.claims],
         "delivery": outcome.follower.delivery,
         "policy_id": outcome.policy_id,
         "model_id": outcome.follower.model_id or None,
         "first_forwarded_s": outcome.first_forwarded_s,
         "took_s": outcome.took_s,
-        "worker_exit": outcome.worker_exit,
+        **{f"{name}_exit": code for name, code in outcome.exits.items()},
+    }
+
+
+def _analyst(outcome: Outcome) -> dict[str, object]:
+    judged, bill = outcome.judged, outcome.bill
+    return {
+        "judge": outcome.judge,
+        "verdicts": judged.given,
+        "waiting": judged.waiting,
+        "refused": judged.refused,
+        "refused_by_cause": dict(judged.causes),
+        "compared_with_truth": judged.compared,
+        "agreement": judged.agreement,
+        "tokens": judged.tokens,
+        "price": {"input": outcome.price.input, "output": outcome.price.output},
+        "tokens_an_event": {
+            "input": outcome.reading.input_tokens,
+            "output": outcome.reading.output_tokens,
+        },
+        "spent": bill.spent,
+        "reading_everything": bill.everything,
+        "saved_by_dropping": bill.dropped,
+        "saved_by_folding": bill.folded,
+        "saved": bill.saved,
+        "saved_share": bill.saved_share,
     }
 
 

@@ -1,12 +1,9 @@
-"""One run of the demo, from the first process to the last: what happens when, and its outcome."""
+"""One run of the demo, from the first process to the last: what happens when."""
 
 import asyncio
-import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 from stream_filter.app.certificates import Certificates
 from stream_filter.app.cluster import evidence_topics
@@ -15,15 +12,16 @@ from stream_filter.app.topics import create_topics
 from stream_filter.app.verify import Verification
 from stream_filter.core.decision import Route
 from stream_filter.core.errors import StreamFilterError
-from stream_filter.core.statement import Statement
-from stream_filter.demo.analyst import TruthfulAnalyst
-from stream_filter.demo.claims import Claim, Claims
-from stream_filter.demo.follower import Follower, Forwarded, LogLine, read_line
+from stream_filter.demo.bill import Bill, bill_of
+from stream_filter.demo.child import DemoChild
+from stream_filter.demo.claims import Claims
+from stream_filter.demo.follower import Follower, read_line
 from stream_filter.demo.generator import PlatformStream
+from stream_filter.demo.glimpse import Display, Glimpse, Outcome
+from stream_filter.demo.judging import Judged, Judging
 from stream_filter.demo.producer import PacedProducer
 from stream_filter.demo.scoreboard import Scoreboard, Standing
 from stream_filter.demo.stage import DemoOptions, Stage
-from stream_filter.demo.worker import DemoWorker
 from stream_filter.kafka.certificate_board import KafkaCertificateBoard
 from stream_filter.kafka.topics import TopicAdmin
 
@@ -31,58 +29,12 @@ _PARTITIONS = 4
 _LOOK_S = 0.25
 _RATE_WINDOW_S = 2.0
 _DRAIN_S = 30.0
+_VERDICTS_S = 10.0
+_SAMPLE = 400
+"""Events of the stream that say what reading one takes."""
 _STOP_S = 25.0
 
 Verify = Callable[[Settings, str, set[str]], Awaitable[Verification]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Glimpse:
-    """What there is to show at one moment."""
-
-    phase: str
-    scenario: str
-    at_s: float
-    duration_s: float
-    standing: Standing
-    produced_per_s: float
-    decided_per_s: float
-    delivery: str | None
-    bootstrap: str
-    has_pack: bool
-    first_forwarded_s: float | None
-    last: tuple[tuple[Forwarded, bool | None], ...]
-    """The last forwarded events, the newest last, and whether truth says they are important."""
-    last_missed: LogLine | None
-    claim: Statement | None
-    """What the gate states of its recall; None before the first."""
-
-
-class Display(Protocol):
-    """Shows glimpses, a few each second, on the event loop's thread: must not take long."""
-
-    def show(self, glimpse: Glimpse) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How it ended. `problems` is empty where everything held."""
-
-    standing: Standing
-    follower: Follower
-    missed: dict[str, LogLine]
-    """By kind, an important event that was discarded."""
-    claims: tuple[Claim, ...]
-    """Each change of what the gate states of its recall."""
-    finding: Verification | None
-    worker_exit: int | None
-    first_forwarded_s: float | None
-    took_s: float
-    ended_early: bool
-    policy_id: str
-    problems: tuple[str, ...]
-    log_tail: tuple[str, ...]
-    log_file: str
 
 
 class Session:
@@ -95,14 +47,16 @@ class Session:
         self._scoreboard = Scoreboard()
         self._problems: list[str] = []
         self._paces: deque[tuple[float, int, int]] = deque()
+        self._judging = Judging(self._scoreboard.kind_at)
         self._follower = Follower(
             stage.settings,
             source=stage.source,
             analysis=stage.analysis,
             scoreboard=self._scoreboard,
+            judging=self._judging,
         )
-        self._analyst = TruthfulAnalyst(
-            stage.settings, analysis=stage.analysis, kind_at=self._scoreboard.kind_at
+        self._reading = stage.language_model.reading(
+            PlatformStream(options.seed, 0, options.seconds).events(0.0, _SAMPLE)
         )
         self._played_s = 0.0
         self._claims = Claims(
@@ -113,26 +67,38 @@ class Session:
     async def play(self, display: Display, verify: Verify, stop: asyncio.Event) -> Outcome:
         """Play until the end of the storyline or `stop`. What goes wrong on the way is among the
         outcome's problems; raises StreamFilterError for what keeps it from starting."""
+        async with self._stage.language_model.running():
+            return await self._play(display, verify, stop)
+
+    async def _play(self, display: Display, verify: Verify, stop: asyncio.Event) -> Outcome:
         stage, settings = self._stage, self._stage.settings
-        worker = stage.start_worker()
+        children = (stage.start_worker(), stage.start_analyst())
         stage.start_broker()
         try:
             await create_topics(
                 stage.policy, settings, partitions=_PARTITIONS, with_sources=True, ledger_days=1
             )
-            worker.begin()
+            for child in children:
+                child.begin()
             producer = self._producer()
-            await self._produce_and_follow(producer, worker, display, stop)
-            self._show(display, producer, phase="stopping the worker")
-            code = await worker.stop(timeout_s=_STOP_S)
-            if code and not self._problems:
-                self._problems.append(f"the worker ended with {code}")
+            await self._produce_and_follow(producer, children, display, stop)
+            self._show(display, producer, phase="stopping worker and analyst")
+            await self._stop(children)
             self._show(display, producer, phase="verifying the ledger")
             finding = await self._verified(verify)
         finally:
             if not stage.is_embedded:
                 await self._delete_topics()
-        return self._outcome(worker, finding, ended_early=stop.is_set())
+        return self._outcome(children, finding, ended_early=stop.is_set())
+
+    async def _stop(self, children: Sequence[DemoChild]) -> None:
+        codes = await asyncio.gather(*(child.stop(timeout_s=_STOP_S) for child in children))
+        if not self._problems:
+            self._problems += [
+                f"the {child.name} ended with {code}"
+                for child, code in zip(children, codes, strict=True)
+                if code
+            ]
 
     def _producer(self) -> PacedProducer:
         return PacedProducer(
@@ -148,47 +114,65 @@ class Session:
         )
 
     async def _produce_and_follow(
-        self, producer: PacedProducer, worker: DemoWorker, display: Display, stop: asyncio.Event
+        self,
+        producer: PacedProducer,
+        children: Sequence[DemoChild],
+        display: Display,
+        stop: asyncio.Event,
     ) -> None:
-        """Until everything produced is decided and seen, or something ended that should not."""
+        """Until everything produced is decided and seen and what is forwarded has its verdict, or
+        something ended that should not."""
         producing = asyncio.create_task(producer.run(stop))
         following = asyncio.create_task(self._follower.run())
-        judging = asyncio.create_task(self._analyst.run())
         claiming = asyncio.create_task(self._certificates().follow())
-        drained_by_s = math.inf
         try:
-            while True:
-                await asyncio.wait({producing, following, judging}, timeout=_LOOK_S)
-                is_over = producing.done() or stop.is_set()
-                standing = self._show(display, producer, phase="draining" if is_over else None)
-                if worker.exit_code is not None:
-                    self._problems.append(f"the worker ended by itself with {worker.exit_code}")
-                    return
-                for task in (following, judging):
-                    if task.done():
-                        task.result()
-                if not producing.done():
-                    continue
-                producing.result()
-                drained_by_s = min(drained_by_s, time.monotonic() + _DRAIN_S)
-                is_seen = self._follower.forwarded >= standing.routed(Route.FORWARD)
-                if standing.undecided == 0 and is_seen:
-                    return
-                if time.monotonic() > drained_by_s:
-                    self._problems.append(
-                        f"{standing.undecided} events were still undecided {_DRAIN_S:.0f} s after "
-                        "the last was produced"
-                        if standing.undecided
-                        else "not all events that the ledger calls forwarded were found"
-                    )
-                    return
+            while not producing.done():
+                await asyncio.wait({producing, following}, timeout=_LOOK_S)
+                self._show(display, producer, phase="draining" if stop.is_set() else None)
+                self._check(children, following)
+            producing.result()
+            for phase, is_open, patience_s in (
+                ("draining", self._is_undecided, _DRAIN_S),
+                ("waiting for verdicts", self._is_unjudged, _VERDICTS_S),
+            ):
+                until_s = time.monotonic() + patience_s
+                while is_open() and time.monotonic() < until_s:
+                    await asyncio.wait({following}, timeout=_LOOK_S)
+                    self._show(display, producer, phase=phase)
+                    self._check(children, following)
+            self._problems += self._left_open()
         except StreamFilterError as error:
             self._problems.append(str(error))
         finally:
-            tasks = (producing, following, judging, claiming)
+            tasks = (producing, following, claiming)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _check(self, children: Sequence[DemoChild], following: "asyncio.Task[None]") -> None:
+        """Raises StreamFilterError where one of them has ended."""
+        for child in children:
+            if child.exit_code is not None:
+                raise StreamFilterError(f"the {child.name} ended by itself with {child.exit_code}")
+        if following.done():
+            following.result()
+
+    def _is_undecided(self) -> bool:
+        return bool(self._left_open())
+
+    def _is_unjudged(self) -> bool:
+        return self._judging.standing().waiting > 0
+
+    def _left_open(self) -> list[str]:
+        standing = self._scoreboard.standing()
+        if standing.undecided:
+            return [
+                f"{standing.undecided} events were still undecided {_DRAIN_S:.0f} s after "
+                "the last was produced"
+            ]
+        if self._follower.forwarded < standing.routed(Route.FORWARD):
+            return ["not all events that the ledger calls forwarded were found"]
+        return []
 
     def _certificates(self) -> Certificates:
         settings = self._stage.settings
@@ -223,12 +207,15 @@ class Session:
         except StreamFilterError as error:
             self._problems.append(f"topics are left behind: {', '.join(topics)}: {error}")
 
-    def _show(self, display: Display, producer: PacedProducer, *, phase: str | None) -> Standing:
-        """Show the state now, and return it. `phase` None: as it plays."""
+    def _show(self, display: Display, producer: PacedProducer, *, phase: str | None) -> None:
+        """Show the state now. `phase` None: as it plays."""
         standing = self._scoreboard.standing()
         playing = "running" if standing.decided else "worker is starting"
         display.show(self._glimpse(producer, standing, phase or playing))
-        return standing
+
+    def _bill(self, standing: Standing, judged: Judged) -> Bill:
+        each = self._reading.cost(self._options.language_model.price)
+        return bill_of(standing, judged, each=each)
 
     def _first_forwarded_s(self) -> float | None:
         at_s = self._follower.first_at_s
@@ -246,6 +233,7 @@ class Session:
         for forwarded in self._follower.last:
             kind = self._scoreboard.kind_at(forwarded.source.partition, forwarded.source.offset)
             last.append((forwarded, kind[1] if kind else None))
+        judged = self._judging.standing()
         return Glimpse(
             phase=phase,
             scenario=producer.scenario.name,
@@ -261,24 +249,32 @@ class Session:
             last=tuple(last),
             last_missed=read_line(missed) if missed else None,
             claim=self._claims.latest,
+            judge=self._stage.language_model.name,
+            judged=judged,
+            bill=self._bill(standing, judged),
         )
 
     def _outcome(
-        self, worker: DemoWorker, finding: Verification | None, *, ended_early: bool
+        self, children: Sequence[DemoChild], finding: Verification | None, *, ended_early: bool
     ) -> Outcome:
         self._stage.keeps_folder = bool(self._problems)
+        standing, judged = self._scoreboard.standing(), self._judging.standing()
         return Outcome(
-            standing=self._scoreboard.standing(),
+            standing=standing,
             follower=self._follower,
             missed={k: read_line(v) for k, v in self._scoreboard.missed_examples.items()},
             claims=tuple(self._claims.changes),
+            judge=self._stage.language_model.name,
+            judged=judged,
+            reading=self._reading,
+            price=self._options.language_model.price,
+            bill=self._bill(standing, judged),
             finding=finding,
-            worker_exit=worker.exit_code,
+            exits={child.name: child.exit_code for child in children},
             first_forwarded_s=self._first_forwarded_s(),
             took_s=time.monotonic() - self._began_s,
             ended_early=ended_early,
             policy_id=self._stage.policy.policy_id,
             problems=tuple(self._problems),
-            log_tail=tuple(worker.log_tail()),
-            log_file=str(self._stage.log_file),
+            logs={str(child.log_file): tuple(child.log_tail()) for child in children},
         )

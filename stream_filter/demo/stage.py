@@ -1,4 +1,4 @@
-"""Where the demo plays: a broker, topics, and the files that its worker starts from."""
+"""Where the demo plays: a broker, topics, and the files that worker and analyst start from."""
 
 import os
 import secrets
@@ -16,7 +16,8 @@ import yaml
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.settings import SecurityModel, Settings, WebModel
 from stream_filter.core.policy import Policy
-from stream_filter.demo.worker import DemoWorker
+from stream_filter.demo.child import DemoChild
+from stream_filter.demo.language_model import LanguageModel, ModelOptions
 from stream_filter.testing.broker_process import HOST, free_port
 from stream_filter.testing.brokers import EmbeddedBroker
 
@@ -39,6 +40,7 @@ class DemoOptions:
     bootstrap: str | None
     """An existing cluster; None starts the embedded broker."""
     model_dir: Path
+    language_model: ModelOptions
 
 
 def find_model_dir() -> Path:
@@ -51,7 +53,7 @@ def find_model_dir() -> Path:
 
 
 class Stage:
-    """The set of one demo. A context: on leaving it, the worker and the broker have ended.
+    """The set of one demo. A context: on leaving it, worker, analyst and broker have ended.
 
     On an existing cluster all names get a prefix of their own.
     """
@@ -63,7 +65,7 @@ class Stage:
         prefix = f"sf-demo-{secrets.token_hex(4)}." if options.bootstrap else ""
         self.folder = Path(tempfile.mkdtemp(prefix="stream-filter-demo-"))
         self.keeps_folder = False
-        """Set where the worker's log is worth reading after the end."""
+        """Set where the logs are worth reading after the end."""
         policy_file = self.folder / "policy.yaml"
         policy_file.write_text(_prefixed_policy(prefix))
         self.policy: Policy = load_policy(policy_file)
@@ -74,7 +76,10 @@ class Stage:
         if self._broker:
             given["security"] = SecurityModel()
         self.settings = Settings(**given)
-        self._files = (policy_file, settings_file)
+        self.language_model = LanguageModel(options.language_model, os.environ)
+        self.analyst_file = self.folder / "analyst.yaml"
+        self.analyst_file.write_text(yaml.safe_dump(self.language_model.config(prefix)))
+        self._policy_file, self._settings_file = policy_file, settings_file
 
     @property
     def source(self) -> str:
@@ -87,11 +92,6 @@ class Stage:
         return self.policy.topics[0].forward_to
 
     @property
-    def log_file(self) -> Path:
-        """Where the worker's log goes."""
-        return self.folder / "worker.log"
-
-    @property
     def is_embedded(self) -> bool:
         return self._broker is not None
 
@@ -99,17 +99,24 @@ class Stage:
     def has_pack(self) -> bool:
         return (self._options.model_dir / PACK).is_dir()
 
-    def start_worker(self) -> DemoWorker:
+    def start_worker(self) -> DemoChild:
         """Start the worker's process; it imports and waits to be told to begin."""
-        policy_file, settings_file = self._files
-        worker = DemoWorker(
-            policy=policy_file,
-            settings=settings_file,
-            log_file=self.log_file,
-            env=_environment(os.environ, keeps_security=not self.is_embedded),
+        return self._start("worker", ["run", "--policy", str(self._policy_file)], os.environ)
+
+    def start_analyst(self) -> DemoChild:
+        """Start the analyst's process; it imports and waits to be told to begin."""
+        command = ["analyst", "--config", str(self.analyst_file), "--web-port", str(free_port())]
+        return self._start("analyst", command, self.language_model.environment(os.environ))
+
+    def _start(self, name: str, command: list[str], ours: Mapping[str, str]) -> DemoChild:
+        child = DemoChild(
+            name,
+            [*command, "--settings", str(self._settings_file)],
+            log_file=self.folder / f"{name}.log",
+            env=_environment(ours, keeps_security=not self.is_embedded),
         )
-        self._exits.callback(worker.kill)
-        return worker
+        self._exits.callback(child.kill)
+        return child
 
     def start_broker(self) -> None:
         """Start the embedded broker, if it is to be one. Raises ConfigError."""

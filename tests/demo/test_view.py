@@ -14,10 +14,12 @@ from stream_filter.core.evidence import EpochEvidence, Stratum
 from stream_filter.core.position import Position
 from stream_filter.core.statement import Extent, state
 from stream_filter.core.targets import OnFailure, RecallTarget
+from stream_filter.demo.bill import Bill
 from stream_filter.demo.follower import Forwarded, LogLine
+from stream_filter.demo.glimpse import Glimpse
+from stream_filter.demo.judging import Judged
 from stream_filter.demo.plain import plain_line
 from stream_filter.demo.scoreboard import KindCount, Standing
-from stream_filter.demo.session import Glimpse
 from stream_filter.demo.view import screen
 
 LINE = LogLine(time="12:00:00", service="payments", level="FATAL", message="[bold]card vault " * 9)
@@ -55,6 +57,18 @@ GLIMPSE = Glimpse(
     last=((FORWARDED, True),) * 40,
     last_missed=LINE,
     claim=None,
+    judge="stand-in",
+    judged=Judged(
+        given=33_000,
+        waiting=988,
+        refused=12,
+        causes={"timeout": 12},
+        tokens=1_203_000,
+        spent=0.7191,
+        compared=32_900,
+        agreed=32_571,
+    ),
+    bill=Bill(everything=29.6512, dropped=28.8, folded=0.1321, spent=0.7191),
 )
 NOTHING = replace(
     GLIMPSE,
@@ -65,6 +79,10 @@ NOTHING = replace(
     last=(),
     last_missed=None,
     claim=None,
+    judged=Judged(
+        given=0, waiting=0, refused=0, causes={}, tokens=0, spent=0.0, compared=0, agreed=0
+    ),
+    bill=Bill(everything=0.0, dropped=0.0, folded=0.0, spent=0.0),
 )
 
 
@@ -110,7 +128,7 @@ def test_it_fits(glimpse: Glimpse, width: int, height: int) -> None:
 
 
 def test_it_says_the_essentials_in_80_by_24() -> None:
-    """Rates, lag, reasons, recall, delivery, the newest events and the miss are all there."""
+    """Rates, lag, reasons, recall, delivery, verdicts, money, newest events, the last miss."""
     text = "\n".join(render(GLIMPSE, 80, 24))
     for said in (
         "a deploy of payments gone wrong",
@@ -120,11 +138,13 @@ def test_it_says_the_essentials_in_80_by_24() -> None:
         "25.0 %",
         "at_least_once",
         "payments      FATAL important",
+        "verdicts 33,000 waiting 988 refused 12 · agree with truth 99.0 %",
+        "spent 0.7191 for 1,203,000 tokens · all: 29.6512 · saved 97.6 %",
         "last important event missed",
         "first forwarded after 3.2 s",
     ):
         assert said in text
-    assert text.count("FATAL important") >= 8
+    assert text.count("FATAL important") >= 7
     assert "[bold]" in text  # an event's text is text, not markup
 
 
@@ -143,4 +163,6 @@ def test_the_plain_line_is_one_line() -> None:
     assert "\n" not in line
     assert "lag 567" in line
     assert "recall 25.0 %, unseen 25.0 %" in line
+    assert "verdicts 33,000, waiting 988, refused 12, agreeing with truth 99.0 %" in line
+    assert "spent 0.7191 of 29.6512, saved 97.6 %" in line
     assert "worker is starting" in plain_line(NOTHING)

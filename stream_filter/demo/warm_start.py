@@ -1,10 +1,11 @@
-"""`stream-filter run` that imports first and starts when told: `python -m … run --policy …`.
+"""A command of `stream-filter` that imports first and starts when told: `python -m … run …`.
 
 Importing takes longer than the demo's broker and topics do, so the two happen side by side. A
-line on stdin starts the worker; the end of stdin, whenever it comes, ends it: a worker never
-outlives its demo.
+line on stdin starts the command; the end of stdin, whenever it comes, ends it: no child outlives
+its demo.
 """
 
+import importlib
 import os
 import runpy
 import signal
@@ -13,6 +14,8 @@ import threading
 import time
 
 _GRACE_S = 5.0
+_TAKES_TIME = {"run": "stream_filter.app.worker", "analyst": "stream_filter.analyst.worker"}
+"""By command, what takes the time."""
 
 
 def _stop_at_end_of_stdin() -> None:
@@ -25,8 +28,7 @@ def _stop_at_end_of_stdin() -> None:
 
 def main() -> None:
     """Wait, then be the command line."""
-    import stream_filter.app.worker  # noqa: F401  what takes the time
-
+    importlib.import_module(_TAKES_TIME[sys.argv[1]])
     if not os.read(0, 64):
         sys.exit(0)
     threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()

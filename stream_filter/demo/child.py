@@ -1,28 +1,29 @@
-"""The demo's worker: a child process, started early, stopped gracefully, never left behind."""
+"""The demo's worker and analyst: child processes, started early, stopped gracefully, never left
+behind."""
 
 import asyncio
 import atexit
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _TAIL_LINES = 20
 
 
-class DemoWorker:
-    """A real worker. It begins when `begin` is called and ends at the latest with this process."""
+class DemoChild:
+    """A command of `stream-filter` in a process of its own. It begins when `begin` is called and
+    ends at the latest with this process."""
 
     def __init__(
-        self, *, policy: Path, settings: Path, log_file: Path, env: Mapping[str, str]
+        self, name: str, command: Sequence[str], *, log_file: Path, env: Mapping[str, str]
     ) -> None:
-        """Start the process; it imports and waits."""
-        self._log_file = log_file
-        command = [sys.executable, "-m", "stream_filter.demo.warm_worker", "run"]
-        command += ["--policy", str(policy), "--settings", str(settings)]
+        """Start the process; it imports and waits. `name`: for people."""
+        self.name = name
+        self.log_file = log_file
         with open(log_file, "ab") as output:
             self._child = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "stream_filter.demo.warm_start", *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -67,4 +68,4 @@ class DemoWorker:
 
     def log_tail(self) -> list[str]:
         """The last lines of what it said."""
-        return self._log_file.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        return self.log_file.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
