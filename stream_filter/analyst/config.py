@@ -29,7 +29,7 @@ class AnalystConfig:
     fallback: EndpointSpec | None
     second: EndpointSpec | None
     prompts: dict[str, Prompt]
-    """By analysis topic."""
+    """By analysis topic; examples that people give are not yet in them."""
 
     @property
     def secrets(self) -> list[str]:
@@ -144,7 +144,7 @@ def _prompt(topic: str, given: TopicModel, document: YamlDocument, counter: Toke
             counter=counter,
             max_event_tokens=given.max_event_tokens,
             fold=given.fold,
-            examples=_examples(given.examples) if given.examples else (),
+            examples=_examples(given.examples) if isinstance(given.examples, Path) else (),
             with_reasons=given.reasons,
         )
     except ValueError as error:

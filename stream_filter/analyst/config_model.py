@@ -142,6 +142,17 @@ class RedactModel(_Closed):
     replacement: str = Field(default="<redacted>", description="What stands in its place.")
 
 
+def _check_examples(value: Any) -> Any:
+    # One line for both of what it may be.
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 200
+    if not is_number and not isinstance(value, str | None):
+        raise ValueError("give how many of people's verdicts, 1 to 200, or the path of a file")
+    return value
+
+
+_Examples = Annotated[Annotated[int, Field(ge=1, le=200)] | Path, BeforeValidator(_check_examples)]
+
+
 class TopicModel(_Closed):
     """How the events of one analysis topic are asked about."""
 
@@ -165,9 +176,10 @@ class TopicModel(_Closed):
     max_event_tokens: int = Field(
         default=500, ge=16, le=100_000, description="Of longer ones head and tail are shown."
     )
-    examples: Path | None = Field(
+    examples: _Examples | None = Field(
         default=None,
-        description="JSON lines {event or text, important}, shown to the model beforehand.",
+        description="Shown to the model beforehand: so many of the events that people have judged, "
+        "or a file of JSON lines {event or text, important}.",
     )
     reasons: bool = Field(default=False, description="Whether it says why, in a few words.")
 

@@ -70,6 +70,15 @@ class Prompt:
         """`template`: Jinja over the event's fields; None shows the value as it is. `fold`:
         which texts are one question: `canonical`, `exact`, or `off`. Raises ValueError for a
         template that cannot be read."""
+        self._given: dict[str, Any] = {
+            "task": task,
+            "template": template,
+            "redactions": redactions,
+            "counter": counter,
+            "max_event_tokens": max_event_tokens,
+            "fold": fold,
+            "with_reasons": with_reasons,
+        }
         self.redactions = tuple(redactions)
         self.with_reasons = with_reasons
         self._counter = counter
@@ -102,6 +111,10 @@ class Prompt:
             type(counter).__name__,
         ]
         self.digest = hashlib.sha256(orjson.dumps(described)).hexdigest()[:16]
+
+    def with_examples(self, examples: Sequence[Example]) -> "Prompt":
+        """The same with these examples: another prompt, with a digest of its own."""
+        return Prompt(**self._given, examples=examples)
 
     def show(self, values: Sequence[bytes]) -> list[Shown | None]:
         """Records' values as the model will see them; None where nothing is left to read."""

@@ -20,6 +20,7 @@ from stream_filter.analyst.endpoint import Endpoint, EndpointSpec
 from stream_filter.analyst.finding_cache import FindingCache
 from stream_filter.analyst.observing import AnalystObserver
 from stream_filter.analyst.pacing import Limits
+from stream_filter.analyst.people import with_people
 from stream_filter.analyst.purse import OpenPurse, Purse
 from stream_filter.analyst.redaction import literal
 from stream_filter.analyst.session import Session, SessionSpec
@@ -43,6 +44,7 @@ async def run_analyst(
     metrics = AnalystMetrics()
     observer = AnalystObserver(metrics)
     await _check_topics(config, settings)
+    config = await with_people(config, settings)
     _log.info(
         "analyst.started",
         version=__version__,

@@ -39,6 +39,8 @@ def load(folder: Path, **changes: Any) -> Any:
         ({"second": {**GOOD["endpoint"], "share": 0.1}}, "is the judge 'm' again"),
         ({"tokenizer": "/nowhere.json"}, "no tokenizer can be read"),
         ({"topics": {"a": {"examples": "/nowhere"}}}, "check the path"),
+        ({"topics": {"a": {"examples": 0}}}, "topics.a.examples: give how many"),
+        ({"topics": {"a": {"examples": True}}}, "topics.a.examples: give how many"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
