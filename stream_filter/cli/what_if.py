@@ -65,10 +65,11 @@ async def suppose(
             policy,
             topic,
             asked.window_ms,
-            key=asked.settings.secret_key,
+            settings=asked.settings,
             where=asked.where,
             price=price,
             sweep=sweep,
+            asks_source=asked.newest,
         )
     if html_path is not None:
         write_page(html_path, what_if_page(found))
@@ -95,6 +96,7 @@ def as_document(found: WhatIf) -> dict[str, Any]:
         "unscored": found.unscored,
         "gone": found.gone,
         "read_back_because_of": list(found.needed),
+        "is_text_checked": found.is_text_checked,
         "recorded": {name: found.recorded(_BY_LABEL[label]) for name, label in ROUTES.items()},
         "supposed": {name: found.supposed(_BY_LABEL[label]) for name, label in ROUTES.items()},
         "newly": {name: found.newly(_BY_LABEL[label]) for name, label in ROUTES.items()},
@@ -157,6 +159,8 @@ def _print(found: WhatIf) -> None:
     )
     if found.gone:
         click.echo(f"{found.gone:,} more are not counted: the source no longer holds them")
+    if not (found.needed or found.is_text_checked):
+        click.echo("that the policy reads the recorded texts was not checked: no source was asked")
     rows = [
         (
             name.replace("_", "-"),

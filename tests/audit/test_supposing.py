@@ -37,6 +37,7 @@ from tests.audit.test_questions import HOSTILE
 
 TOPIC = "payments.logs"
 SETTINGS = load_settings(None, {"key": "test"})
+OFFLINE: dict[str, Any] = {"settings": SETTINGS, "asks_source": False}
 TEXTS = [f"event of kind {'abcdefghijklmnopqrst'[n]}" for n in range(20)]
 SCORES = {text: n / 19 for n, text in enumerate(TEXTS)}
 RULES = TopicPolicy(
@@ -125,7 +126,7 @@ def test_routes_are_those_of_a_gate_with_that_policy(store: Path) -> None:
         found.update(fates(own.decisions, block.offsets, block.header.partition))
 
     with audit.open(store) as ledger:
-        decide_again(ledger, policy_of(NEW), TOPIC, key=SETTINGS.secret_key, take=take)
+        decide_again(ledger, policy_of(NEW), TOPIC, take=take, **OFFLINE)
     assert found == expected
     reasons = {Reason(fate[2]) for fate in found.values()}
     assert {Reason.NOVEL, Reason.HOLDOUT, Reason.SHADOW, Reason.UNREADABLE} <= reasons
@@ -133,11 +134,10 @@ def test_routes_are_those_of_a_gate_with_that_policy(store: Path) -> None:
 
 def test_counts_are_of_the_events(store: Path) -> None:
     """The same policy changes nothing; --where selects what is counted, not what is decided."""
-    key = SETTINGS.secret_key
     with audit.open(store) as ledger:
-        same = audit.what_if(ledger, policy_of(RULES), TOPIC, key=key)
-        new = audit.what_if(ledger, policy_of(NEW), TOPIC, key=key, price=2.0)
-        some = audit.what_if(ledger, policy_of(NEW), TOPIC, key=key, where="score < 0.2")
+        same = audit.what_if(ledger, policy_of(RULES), TOPIC, **OFFLINE)
+        new = audit.what_if(ledger, policy_of(NEW), TOPIC, **OFFLINE, price=2.0)
+        some = audit.what_if(ledger, policy_of(NEW), TOPIC, **OFFLINE, where="score < 0.2")
     assert all(old == new for old, new, _ in same.moves)
     assert same.records == new.records == 800
     assert new.supposed(Route.FORWARD) + new.supposed(Route.DISCARD) == 800
@@ -149,12 +149,11 @@ def test_counts_are_of_the_events(store: Path) -> None:
 
 def test_a_sweep_is_many_answers(store: Path) -> None:
     """Each threshold of a sweep forwards as many as the policy with that threshold."""
-    key = SETTINGS.secret_key
     with audit.open(store) as ledger:
-        swept = audit.what_if(ledger, policy_of(NEW), TOPIC, key=key, sweep=True)
+        swept = audit.what_if(ledger, policy_of(NEW), TOPIC, **OFFLINE, sweep=True)
         for point in swept.sweep[::9]:
             rules = replace(NEW, thresholds=Thresholds(drop_below=point.drop_below, keep_above=1.0))
-            alone = audit.what_if(ledger, policy_of(rules), TOPIC, key=key)
+            alone = audit.what_if(ledger, policy_of(rules), TOPIC, **OFFLINE)
             assert alone.supposed(Route.FORWARD) == point.forwarded, point.drop_below
             assert alone.supported == point.supported
     forwarded = [point.forwarded for point in swept.sweep]
@@ -169,9 +168,9 @@ def test_scores_are_never_invented(tmp_path: Path) -> None:
     blocks = decided(ruled)
     write_store(tmp_path / "store", blocks)
     with audit.open(tmp_path / "store") as ledger:
-        found = audit.what_if(ledger, policy_of(RULES), TOPIC, key=b"k")
+        found = audit.what_if(ledger, policy_of(RULES), TOPIC, **OFFLINE)
         pinned = replace(RULES, model_id="f" * 16)
-        other = audit.what_if(ledger, policy_of(pinned), TOPIC, key=b"k")
+        other = audit.what_if(ledger, policy_of(pinned), TOPIC, **OFFLINE)
     ruled_rows = sum(int((b.decisions.rule == 0).sum()) for b in blocks)
     assert found.unscored == ruled_rows > 0
     assert other.unscored == sum(int((b.text_digests != 0).sum()) for b in blocks)
@@ -209,11 +208,11 @@ def test_recall_is_what_the_labels_support(tmp_path: Path) -> None:
             for offset in block.offsets[block.decisions.route == Route.FORWARD].tolist()
         ]
         with audit.open(store) as ledger:
-            unjudged = audit.what_if(ledger, policy_of(new), TOPIC, key=b"test")
+            unjudged = audit.what_if(ledger, policy_of(new), TOPIC, **OFFLINE)
         assert unjudged.supported.finding is None
         judge(store, *((p, is_important(p), "llm") for p in shown), key=b"test")
         with audit.open(store) as ledger:
-            found = audit.what_if(ledger, policy_of(new), TOPIC, key=b"test", sweep=True)
+            found = audit.what_if(ledger, policy_of(new), TOPIC, **OFFLINE, sweep=True)
         finding = found.supported.finding
         assert finding is not None
         dropped = sum(int((b.decisions.route == Route.DISCARD).sum()) for b in blocks)
