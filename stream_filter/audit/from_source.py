@@ -1,6 +1,7 @@
 """Decisions made again from the records themselves: read back from the source topic by a consumer
 that is in no group, and put through the gate with scores that are looked up."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -61,7 +62,7 @@ class SourceDecider:
             for source in reader.partitions(self.topic):
                 gates = [_Supposing(self, rules, cluster) for rules in variants]
                 held = _held(reader, source, self.spans.get(source.partition))
-                async for block, records in _joined(blocks_of(source.partition), held):
+                async for block, records in joined(blocks_of(source.partition), held):
                     gone += len(block.offsets) - len(records)
                     if records:
                         kept = np.isin(block.offsets, [record.offset for record in records])
@@ -127,7 +128,12 @@ async def reads_other_text(settings: Settings, rules: TopicPolicy, block: Block)
         if not reader.has(source.topic) or source not in reader.partitions(source.topic):
             return None
         span = (int(block.offsets[rows[0]]), int(block.offsets[rows[-1]]) + 1)
-        found = [r async for r in _held(reader, source, span) if r.offset in recorded]
+        found = [
+            record
+            async for records in _held(reader, source, span)
+            for record in records
+            if record.offset in recorded
+        ]
     if not found:
         return None
     texts = text_reader(rules).read([record.value for record in found])
@@ -138,28 +144,32 @@ async def reads_other_text(settings: Settings, rules: TopicPolicy, block: Block)
 
 async def _held(
     reader: TopicReader, source: TopicPartition, span: tuple[int, int] | None
-) -> AsyncIterator[ConsumerRecord]:
-    """What the source still holds of offsets [first, next)."""
+) -> AsyncIterator[list[ConsumerRecord]]:
+    """What the source still holds of offsets [first, next), as it comes."""
     if span is None:
         return
     first, end = (await reader.bounds([source]))[source]
     wanted = {source: (max(first, span[0]), min(end, span[1]))}
     async for _, records in reader.read(wanted, to_the_end=True):
-        for record in records:
-            yield record
+        yield records
 
 
-async def _joined(
-    blocks: Iterator[Block], records: AsyncIterator[ConsumerRecord]
+async def joined(
+    blocks: Iterator[Block], polled: AsyncIterator[list[ConsumerRecord]]
 ) -> AsyncIterator[tuple[Block, list[ConsumerRecord]]]:
-    """Each block with those of its records that come; records of no block are left out."""
-    waiting: list[ConsumerRecord] = []
-    following = await anext(records, None)
+    """Each block with those of its records that are there; records of no block are left out."""
+    waiting: deque[ConsumerRecord] = deque()
     for block in blocks:
         last = block.header.last_offset
-        while following is not None and following.offset <= last:
-            waiting.append(following)
-            following = await anext(records, None)
-        inside = set(block.offsets.tolist())
-        yield block, [record for record in waiting if record.offset in inside]
-        waiting = []
+        while not waiting or waiting[-1].offset < last:
+            records = await anext(polled, None)
+            if records is None:
+                break
+            waiting.extend(records)
+        own = set(block.offsets.tolist())
+        found = []
+        while waiting and waiting[0].offset <= last:
+            record = waiting.popleft()
+            if record.offset in own:
+                found.append(record)
+        yield block, found

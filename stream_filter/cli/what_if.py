@@ -50,6 +50,9 @@ async def suppose(
     is newly forwarded and newly dropped, what reading it costs, and which recall the labels of the
     old policy support. No model is asked: texts without a recorded score are counted as unscored.
 
+    Rules, folds, budgets and a ramp by key need the records themselves: they are read back from the
+    source topic, by a consumer in no group.
+
     \b
     stream-filter what-if --policy new.yaml --topic payments.logs --from 24h
     stream-filter what-if --policy new.yaml --topic payments.logs --sweep --html sliders.html

@@ -13,6 +13,7 @@ from stream_filter import audit
 from stream_filter.app.gate_assembly import assemble_gate
 from stream_filter.app.rehearsal import RehearsedRecord, UnwrittenLedger
 from stream_filter.app.settings import load_settings
+from stream_filter.audit.from_source import joined
 from stream_filter.audit.supposing import decide_again
 from stream_filter.cli.main import main
 from stream_filter.core.chain import ChainEnd
@@ -174,6 +175,36 @@ def test_scores_are_never_invented(tmp_path: Path) -> None:
     ruled_rows = sum(int((b.decisions.rule == 0).sum()) for b in blocks)
     assert found.unscored == ruled_rows > 0
     assert other.unscored == sum(int((b.text_digests != 0).sum()) for b in blocks)
+
+
+async def test_records_that_are_gone_are_not_decided() -> None:
+    """Each block gets those of its own records that the source still holds, whatever stands between
+    blocks and however they are polled."""
+    blocks = decided(RULES, sizes=(5, 5, 5), partitions=1)
+    offsets = [3, 4, 6, 7, 8, 14, 15, 99]
+
+    async def polled() -> Any:
+        for cut in (offsets[:1], offsets[1:3], offsets[3:]):
+            yield [RehearsedRecord(offset=offset) for offset in cut]
+
+    found = [
+        [record.offset for record in records] async for _, records in joined(iter(blocks), polled())
+    ]
+    assert found == [[3, 4], [6, 7, 8], [14]]
+
+
+def test_a_policy_that_needs_a_broker(store: Path, policy_file: Path) -> None:
+    """Rules need the payload: without a broker that has it, one line says so."""
+    document = orjson.loads(policy_file.read_bytes())
+    document["topics"][TOPIC]["rules"] = [{"when": 'line == "x"', "then": "drop"}]
+    policy_file.write_bytes(orjson.dumps(document))
+    done = ask(
+        *("--policy", policy_file, "--store", store, "--no-newest"),
+        *("--bootstrap", "localhost:1", "--json"),
+    )
+    assert done.exit_code in (1, 2), done.output
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
 
 
 def is_important(position: Position) -> bool:
