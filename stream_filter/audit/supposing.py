@@ -30,7 +30,7 @@ SWEPT = np.linspace(0.0, 1.0, 101).round(2).astype(np.float32)
 """The thresholds of a sweep."""
 FAILURE_PROBABILITY = 0.05
 """Of a recall interval, where the policy has no target that states one."""
-_PIECE = 32_768
+_PIECE = 16_000
 """Rows that are worked on at once: their columns fit a core's cache."""
 _NEITHER = Thresholds(drop_below=-1.0, keep_above=2.0)
 _DROP_ALL = Thresholds(drop_below=2.0, keep_above=2.0)

@@ -195,3 +195,49 @@ async def test_routes_are_those_of_a_rerun(kafka_gate: Any, make_gate_on: Any) -
         *(Reason.SHADOW, Reason.BELOW_THRESHOLD, Reason.DUPLICATE, Reason.OVER_BUDGET),
         *(Reason.UNDECODABLE, Reason.UNREADABLE),
     }
+
+
+async def test_a_sweep_through_the_gate(gate: Any, tmp_path: Path) -> None:
+    """On the command line, with folds and rules: each threshold of a sweep forwards as many as the
+    policy with that threshold alone. A policy that reads other fields finds no scores, and a topic
+    that was never decided is refused with one line."""
+    gate.prepare({"logs": OLD})
+    topic = gate.topic("logs")
+    sent = values(int(time.time() * 1000) - 700_000)[:400]
+    await send(gate.bootstrap, topic, [{**record, "partition": 0} for record in sent])
+    gate.worker.start()
+    await gate.settled("logs", 400)
+    gate.worker.kill()
+    file = tmp_path / "new.yaml"
+    rules = {
+        **TEXT,
+        "model": "demo-platform",
+        "holdout": 0.1,
+        "novelty": {"forward_first": 1},
+        "fold": {"window": "60s", "keep": 1},
+        "rules": [{"when": 'service == "auth"', "then": "drop"}],
+    }
+
+    def asked(low: float, *options: object, **changes: Any) -> Any:
+        raw = {"drop_below": low, "keep_above": max(low, 0.9)}
+        own = {**rules, "raw": raw, **changes}
+        file.write_bytes(orjson.dumps({"version": 1, "topics": {topic: own}}))
+        return gate.invoke("what-if", "--policy", file, "--json", *options)
+
+    done = asked(0.3, "--sweep")
+    assert done.exit_code == 0, done.output
+    found = orjson.loads(done.stdout)
+    assert (found["records"], found["gone"], found["unscored"]) == (400, 0, 0)
+    assert found["read_back_because_of"] == ["rules", "fold"]
+    assert found["supposed"]["folded"] > 0
+    at = {point["drop_below"]: point["forwarded"] for point in found["sweep"]}
+    for low in (0.0, 0.06, 0.3, 1.0):
+        alone = orjson.loads(asked(low).stdout)
+        assert alone["supposed"]["forwarded"] == at[low], low
+    other = orjson.loads(asked(0.3, text="{message}", rules=[], fold=None).stdout)
+    assert other["read_back_because_of"] == ["text"]
+    assert other["unscored"] > 350
+    same = orjson.loads(asked(0.3, rules=[], fold=None).stdout)
+    assert (same["read_back_because_of"], same["is_text_checked"]) == ([], True)
+    refused = asked(0.3, "--topic", f"{topic}x")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
