@@ -24,6 +24,7 @@ import numpy as np
 from stream_filter.core.chain import ChainEnd
 from stream_filter.core.decision import Decisions, Reason, Route, Thresholds, decide, hold_out
 from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.core.policy import Format, Mode, Novelty, Policy, TopicPolicy
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 from stream_filter.store.block_facts import facts_of
 from stream_filter.store.catalogue import save_catalogue
@@ -171,16 +172,61 @@ def ask(store: str, blocks: int) -> dict[str, float]:
     return took
 
 
+def suppose(store: str) -> dict[str, float]:
+    """As `ask`, of what-if: millions of events a second, from the ledger's rows alone."""
+    from stream_filter import audit
+    from stream_filter.app.settings import load_settings
+
+    rules = TopicPolicy(
+        topic=TOPIC,
+        format=Format.JSON,
+        text=None,
+        model="pack",
+        model_id=None,
+        thresholds=Thresholds(drop_below=0.3, keep_above=0.8),
+        mode=Mode.ENFORCE,
+        holdout=0.02,
+        forward_to="llm.analysis",
+    )
+    novel = replace(rules, novelty=Novelty(forward_first=3))
+    settings = load_settings(None, {"key": "bench"})
+    took: dict[str, float] = {}
+    with audit.open(store) as ledger:
+        for name, asked, sweep in (
+            ("what_if", rules, False),
+            ("what_if_novelty", novel, False),
+            ("what_if_sweep", novel, True),
+        ):
+            began, busy = time.perf_counter(), time.process_time()
+            found = audit.what_if(
+                *(ledger, Policy(topics=(asked,)), TOPIC),
+                settings=settings,
+                sweep=sweep,
+                asks_source=False,
+            )
+            wall_s, cpu_s = time.perf_counter() - began, time.process_time() - busy
+            took[name] = round(wall_s, 3)
+            took[f"{name}_cpu"] = round(cpu_s, 3)
+            took[f"{name}_m_events_per_s"] = round(found.records / wall_s / 1e6, 2)
+            took[f"{name}_m_events_per_cpu_s"] = round(found.records / cpu_s / 1e6, 2)
+    took["what_if_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return took
+
+
 def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.audit")
     parser.add_argument("--millions", type=int, nargs="+", default=[5, 50])
     parser.add_argument("--ask", help=argparse.SUPPRESS)
+    parser.add_argument("--suppose", help=argparse.SUPPRESS)
     parser.add_argument("--blocks", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     if given.ask:
         print(json.dumps(ask(given.ask, given.blocks)))
+        return
+    if given.suppose:
+        print(json.dumps(suppose(given.suppose)))
         return
     results = []
     for millions in given.millions:
@@ -192,6 +238,8 @@ def main() -> None:
             load = os.getloadavg()[0]
             command = [sys.executable, "-m", "bench.audit", "--ask", store, "--blocks", str(blocks)]
             answers = [json.loads(subprocess.check_output(command)) for _ in range(2)]
+            command = [sys.executable, "-m", "bench.audit", "--suppose", store]
+            supposed = [json.loads(subprocess.check_output(command)) for _ in range(2)]
         results.append(
             {
                 "decisions": blocks * ROWS,
@@ -203,6 +251,7 @@ def main() -> None:
                 "made_and_written_s": round(wrote_s, 1),
                 "load_average": round(load, 1),
                 "seconds": answers,
+                "what_if": supposed,
             }
         )
         print(json.dumps(results[-1], indent=2), flush=True)

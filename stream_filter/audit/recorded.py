@@ -122,7 +122,7 @@ class RecordedLedger:
     ) -> Iterator[Block]:
         """The effective blocks of a topic by partition and offset, read file by file. Raises
         StreamFilterError."""
-        table = self._effective(topic, window_ms, partition)
+        table = self.effective_blocks(topic, window_ms, partition)
         places = table.select(["partition", "store", "file", "ledger_partition", "ledger_offset"])
         # Files of one partition follow each other: the ledger's order is the source's.
         runs: list[tuple[tuple[int, int, str], list[tuple[int, int]]]] = []
@@ -143,7 +143,7 @@ class RecordedLedger:
         """The effective blocks of a topic, those of a partition by offset and joined where they
         follow each other: see `DecisionFile.runs`. Each file is read once, the next while one is
         worked on. Raises StreamFilterError."""
-        table = self._effective(topic, window_ms, None)
+        table = self.effective_blocks(topic, window_ms)
         order = ("store", "ledger_partition", "file", "ledger_offset")
         table = table.sort_by([(name, "ascending") for name in order])
         # Names rise with the offsets in the ledger, so each partition's blocks rise too, unless
@@ -162,7 +162,10 @@ class RecordedLedger:
             wanted = frozenset((partition, offset) for _, _, partition, offset in places)
             yield from self.snapshots[store].read_runs(file, wanted)
 
-    def _effective(self, topic: str, window_ms: Window, partition: int | None) -> pa.Table:
+    def effective_blocks(
+        self, topic: str, window_ms: Window = (None, None), partition: int | None = None
+    ) -> pa.Table:
+        """As `blocks`, those that count."""
         table = self.blocks(topic, window_ms)
         table = table.filter(table["is_effective"])
         if partition is None:

@@ -5,7 +5,6 @@ import numpy as np
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.audit.snapshot import Window
 from stream_filter.audit.views import asked, sql_problem
-from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import TopicPolicy
 from stream_filter.gate.recorded_scores import RecordedScores
 
@@ -30,11 +29,8 @@ def recorded_scores(
     of_all: bool,
 ) -> RecordedScores:
     """Of the pack that the rules ask for; where they ask for none, of the newest block's.
-    `of_all`: of every text; else of those for which a row's own score does not count. Raises
-    ConfigError where the window has no decision."""
+    `of_all`: of every text; else of those for which a row's own score does not count."""
     blocks = ledger.blocks(topic, window_ms)
-    if not len(blocks):
-        raise ConfigError(f"the ledger has no decision on {topic} in this window")
     packs = blocks.filter(blocks["model_id"].to_numpy(zero_copy_only=False) != "").sort_by(
         [("decided_at_ms", "descending")]
     )

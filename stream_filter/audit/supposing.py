@@ -7,16 +7,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from stream_filter.app.settings import Settings
+from stream_filter.audit.from_source import SourceDecider, reads_other_text
+from stream_filter.audit.opening import in_thread
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.audit.recorded_scores import recorded_scores
+from stream_filter.audit.rows import rows_of
 from stream_filter.audit.selecting import Selection
 from stream_filter.audit.snapshot import Window
 from stream_filter.audit.verdicts import Verdicts
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Decisions, Route
-from stream_filter.core.errors import ConfigError
+from stream_filter.core.decision import Route
+from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.core.ledger import Block
 from stream_filter.core.policy import Policy, Thresholds, TopicPolicy
+from stream_filter.core.position import Position
 from stream_filter.core.what_if import Fate, Labels, Moves, Supported, Supposed, Sweep
 from stream_filter.gate.recorded_scores import RecordedScores
 from stream_filter.gate.rerouting import Rerouter, needs_records
@@ -25,7 +30,7 @@ SWEPT = np.linspace(0.0, 1.0, 101).round(2).astype(np.float32)
 """The thresholds of a sweep."""
 FAILURE_PROBABILITY = 0.05
 """Of a recall interval, where the policy has no target that states one."""
-_PIECE = 32_768
+_PIECE = 16_000
 """Rows that are worked on at once: their columns fit a core's cache."""
 _NEITHER = Thresholds(drop_below=-1.0, keep_above=2.0)
 _DROP_ALL = Thresholds(drop_below=2.0, keep_above=2.0)
@@ -62,6 +67,8 @@ class WhatIf:
     """Why records were read back from the source topic; empty: the ledger's rows were enough."""
     gone: int
     """Records that the source no longer holds: they are not in `moves`."""
+    is_text_checked: bool
+    """Whether records of the source were read by the policy, and gave the recorded texts."""
 
     @property
     def records(self) -> int:
@@ -101,29 +108,42 @@ def what_if(
     topic: str,
     window_ms: Window = (None, None),
     *,
-    key: bytes,
+    settings: Settings,
     where: str | None = None,
     price: float | None = None,
     sweep: bool = False,
+    asks_source: bool = True,
 ) -> WhatIf:
-    """Decide the events of a window again by a policy, as if it had been in force, and send
-    nothing. `key`: the gate's secret, which draws the holdout. `where`: which events are counted;
-    all are decided. `price`: of reading one event; None: what verdicts cost on average, where they
-    say so. Raises ConfigError or StreamFilterError."""
+    """Decide the events of a window again by a policy, as if it had been in force from the window's
+    beginning on, and send nothing.
+
+    `settings`: the gate's, with its key, which draws the holdout, and its broker. `where`: which
+    events are counted; all are decided. `price`: of reading one event; None: what verdicts cost on
+    average, where they say so. `asks_source`: whether the broker may be asked where the ledger's
+    rows are enough: only to see that the policy reads the recorded texts. Raises ConfigError or
+    StreamFilterError.
+    """
+    key = settings.secret_key
     account = Account(ledger, topic, window_ms, key=key, where=where, sweeps=sweep)
-    told = decide_again(ledger, policy, topic, window_ms, key=key, take=account.add, sweep=sweep)
+    told = decide_again(
+        *(ledger, policy, topic, window_ms),
+        settings=settings,
+        take=account.add,
+        sweep=sweep,
+        asks_source=asks_source,
+    )
     return account.answer(policy, told, price=price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """How events were decided again."""
+    """How events were decided again: see `WhatIf`."""
 
     rules: TopicPolicy
     model_id: str
-    """Of the pack whose scores were looked up."""
-    needed: tuple[str, ...] = ()
-    gone: int = 0
+    needed: tuple[str, ...]
+    gone: int
+    is_text_checked: bool
 
 
 def decide_again(
@@ -132,23 +152,67 @@ def decide_again(
     topic: str,
     window_ms: Window = (None, None),
     *,
-    key: bytes,
+    settings: Settings,
     take: Callable[[Block, list[Supposed]], None],
     sweep: bool = False,
+    asks_source: bool = True,
 ) -> Told:
     """Give each stretch of the window to `take`, those of a partition in order: what the ledger has
     of it, and what the policy would have decided of the same rows; with `sweep` also what it would
-    if all scores were below `drop_below`, and if none were, without its budget. Raises ConfigError
-    or StreamFilterError."""
+    if all scores were below `drop_below`, and if none were, without its budget. `take` is called
+    from another thread where records are read back. Raises ConfigError or StreamFilterError."""
     rules = supposed_rules(policy, topic)
     needed = needs_records(rules)
-    if needed:
-        raise ConfigError(f"the policy's {' and '.join(needed)} need the records of the source")
-    scores = recorded_scores(ledger, topic, window_ms, rules, of_all=False)
+    blocks = ledger.effective_blocks(topic, window_ms)
+    if not len(blocks):
+        raise ConfigError(f"the ledger has no decision on {topic} in this window")
+    is_other: bool | None = None
+    if not needed and asks_source:
+        is_other = _reads_other_text(ledger, topic, blocks, settings, rules)
+        needed = ("text",) if is_other else ()
+    scores = recorded_scores(ledger, topic, window_ms, rules, of_all=bool(needed))
     variants = variants_of(rules, sweep=sweep)
-    for block, supposed in _rerouted(ledger.read_runs(topic, window_ms), variants, scores, key):
-        take(block, supposed)
-    return Told(rules=rules, model_id=scores.model_id)
+    gone = 0
+    if needed:
+        decider = SourceDecider(
+            settings=settings, policy=policy, topic=topic, scores=scores, spans=_spans(blocks)
+        )
+        gone = in_thread(
+            decider.decide(lambda p: ledger.read_blocks(topic, window_ms, p), variants, take)
+        )
+    else:
+        runs, key = ledger.read_runs(topic, window_ms), settings.secret_key
+        for block, supposed in _rerouted(runs, variants, scores, key):
+            take(block, supposed)
+    return Told(
+        rules=rules,
+        model_id=scores.model_id,
+        needed=needed,
+        gone=gone,
+        is_text_checked=is_other is not None,
+    )
+
+
+def _spans(blocks: pa.Table) -> dict[int, tuple[int, int]]:
+    """By partition, from the first offset of the blocks to the one after the last."""
+    names = ("partition", "first_offset", "last_offset")
+    spans: dict[int, tuple[int, int]] = {}
+    for partition, first, last in zip(*(blocks[n].to_pylist() for n in names), strict=True):
+        begins, ends = spans.get(partition, (first, last + 1))
+        spans[partition] = min(begins, first), max(ends, last + 1)
+    return spans
+
+
+def _reads_other_text(
+    ledger: RecordedLedger, topic: str, blocks: pa.Table, settings: Settings, rules: TopicPolicy
+) -> bool | None:
+    """By the newest block; None where the broker cannot say."""
+    newest = blocks.sort_by([("decided_at_ms", "descending")]).slice(0, 1).to_pylist()[0]
+    block = ledger.block_at(Position(topic, newest["partition"], newest["last_offset"]))
+    try:
+        return in_thread(reads_other_text(settings, rules, block)) if block else None
+    except BrokerError:
+        return None
 
 
 def supposed_rules(policy: Policy, topic: str) -> TopicPolicy:
@@ -197,24 +261,6 @@ def _pieces(block: Block) -> Iterator[Block]:
         return
     for first in range(0, len(block.offsets), _PIECE):
         yield rows_of(block, slice(first, first + _PIECE))
-
-
-def rows_of(block: Block, rows: slice | NDArray[np.bool_]) -> Block:
-    """Some rows of a block, without rules, slices and challenger; its header says nothing of
-    them."""
-    old = block.decisions
-    return Block(
-        header=block.header,
-        offsets=block.offsets[rows],
-        text_digests=block.text_digests[rows],
-        decisions=Decisions(
-            score=old.score[rows],
-            verdict=old.verdict[rows],
-            route=old.route[rows],
-            reason=old.reason[rows],
-            probability=old.probability[rows],
-        ),
-    )
 
 
 def _encode(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
@@ -281,6 +327,7 @@ class Account:
             sweep=self._points(chance, price),
             needed=told.needed,
             gone=told.gone,
+            is_text_checked=told.is_text_checked,
         )
 
     def _points(self, chance: float, price: float | None) -> tuple[Point, ...]:

@@ -50,6 +50,9 @@ async def suppose(
     is newly forwarded and newly dropped, what reading it costs, and which recall the labels of the
     old policy support. No model is asked: texts without a recorded score are counted as unscored.
 
+    Rules, folds, budgets and a ramp by key need the records themselves: they are read back from the
+    source topic, by a consumer in no group.
+
     \b
     stream-filter what-if --policy new.yaml --topic payments.logs --from 24h
     stream-filter what-if --policy new.yaml --topic payments.logs --sweep --html sliders.html
@@ -65,10 +68,11 @@ async def suppose(
             policy,
             topic,
             asked.window_ms,
-            key=asked.settings.secret_key,
+            settings=asked.settings,
             where=asked.where,
             price=price,
             sweep=sweep,
+            asks_source=asked.newest,
         )
     if html_path is not None:
         write_page(html_path, what_if_page(found))
@@ -95,6 +99,7 @@ def as_document(found: WhatIf) -> dict[str, Any]:
         "unscored": found.unscored,
         "gone": found.gone,
         "read_back_because_of": list(found.needed),
+        "is_text_checked": found.is_text_checked,
         "recorded": {name: found.recorded(_BY_LABEL[label]) for name, label in ROUTES.items()},
         "supposed": {name: found.supposed(_BY_LABEL[label]) for name, label in ROUTES.items()},
         "newly": {name: found.newly(_BY_LABEL[label]) for name, label in ROUTES.items()},
@@ -157,6 +162,8 @@ def _print(found: WhatIf) -> None:
     )
     if found.gone:
         click.echo(f"{found.gone:,} more are not counted: the source no longer holds them")
+    if not (found.needed or found.is_text_checked):
+        click.echo("that the policy reads the recorded texts was not checked: no source was asked")
     rows = [
         (
             name.replace("_", "-"),

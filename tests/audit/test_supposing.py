@@ -13,6 +13,7 @@ from stream_filter import audit
 from stream_filter.app.gate_assembly import assemble_gate
 from stream_filter.app.rehearsal import RehearsedRecord, UnwrittenLedger
 from stream_filter.app.settings import load_settings
+from stream_filter.audit.from_source import joined
 from stream_filter.audit.supposing import decide_again
 from stream_filter.cli.main import main
 from stream_filter.core.chain import ChainEnd
@@ -37,6 +38,7 @@ from tests.audit.test_questions import HOSTILE
 
 TOPIC = "payments.logs"
 SETTINGS = load_settings(None, {"key": "test"})
+OFFLINE: dict[str, Any] = {"settings": SETTINGS, "asks_source": False}
 TEXTS = [f"event of kind {'abcdefghijklmnopqrst'[n]}" for n in range(20)]
 SCORES = {text: n / 19 for n, text in enumerate(TEXTS)}
 RULES = TopicPolicy(
@@ -125,7 +127,7 @@ def test_routes_are_those_of_a_gate_with_that_policy(store: Path) -> None:
         found.update(fates(own.decisions, block.offsets, block.header.partition))
 
     with audit.open(store) as ledger:
-        decide_again(ledger, policy_of(NEW), TOPIC, key=SETTINGS.secret_key, take=take)
+        decide_again(ledger, policy_of(NEW), TOPIC, take=take, **OFFLINE)
     assert found == expected
     reasons = {Reason(fate[2]) for fate in found.values()}
     assert {Reason.NOVEL, Reason.HOLDOUT, Reason.SHADOW, Reason.UNREADABLE} <= reasons
@@ -133,11 +135,10 @@ def test_routes_are_those_of_a_gate_with_that_policy(store: Path) -> None:
 
 def test_counts_are_of_the_events(store: Path) -> None:
     """The same policy changes nothing; --where selects what is counted, not what is decided."""
-    key = SETTINGS.secret_key
     with audit.open(store) as ledger:
-        same = audit.what_if(ledger, policy_of(RULES), TOPIC, key=key)
-        new = audit.what_if(ledger, policy_of(NEW), TOPIC, key=key, price=2.0)
-        some = audit.what_if(ledger, policy_of(NEW), TOPIC, key=key, where="score < 0.2")
+        same = audit.what_if(ledger, policy_of(RULES), TOPIC, **OFFLINE)
+        new = audit.what_if(ledger, policy_of(NEW), TOPIC, **OFFLINE, price=2.0)
+        some = audit.what_if(ledger, policy_of(NEW), TOPIC, **OFFLINE, where="score < 0.2")
     assert all(old == new for old, new, _ in same.moves)
     assert same.records == new.records == 800
     assert new.supposed(Route.FORWARD) + new.supposed(Route.DISCARD) == 800
@@ -149,12 +150,11 @@ def test_counts_are_of_the_events(store: Path) -> None:
 
 def test_a_sweep_is_many_answers(store: Path) -> None:
     """Each threshold of a sweep forwards as many as the policy with that threshold."""
-    key = SETTINGS.secret_key
     with audit.open(store) as ledger:
-        swept = audit.what_if(ledger, policy_of(NEW), TOPIC, key=key, sweep=True)
+        swept = audit.what_if(ledger, policy_of(NEW), TOPIC, **OFFLINE, sweep=True)
         for point in swept.sweep[::9]:
             rules = replace(NEW, thresholds=Thresholds(drop_below=point.drop_below, keep_above=1.0))
-            alone = audit.what_if(ledger, policy_of(rules), TOPIC, key=key)
+            alone = audit.what_if(ledger, policy_of(rules), TOPIC, **OFFLINE)
             assert alone.supposed(Route.FORWARD) == point.forwarded, point.drop_below
             assert alone.supported == point.supported
     forwarded = [point.forwarded for point in swept.sweep]
@@ -169,12 +169,42 @@ def test_scores_are_never_invented(tmp_path: Path) -> None:
     blocks = decided(ruled)
     write_store(tmp_path / "store", blocks)
     with audit.open(tmp_path / "store") as ledger:
-        found = audit.what_if(ledger, policy_of(RULES), TOPIC, key=b"k")
+        found = audit.what_if(ledger, policy_of(RULES), TOPIC, **OFFLINE)
         pinned = replace(RULES, model_id="f" * 16)
-        other = audit.what_if(ledger, policy_of(pinned), TOPIC, key=b"k")
+        other = audit.what_if(ledger, policy_of(pinned), TOPIC, **OFFLINE)
     ruled_rows = sum(int((b.decisions.rule == 0).sum()) for b in blocks)
     assert found.unscored == ruled_rows > 0
     assert other.unscored == sum(int((b.text_digests != 0).sum()) for b in blocks)
+
+
+async def test_records_that_are_gone_are_not_decided() -> None:
+    """Each block gets those of its own records that the source still holds, whatever stands between
+    blocks and however they are polled."""
+    blocks = decided(RULES, sizes=(5, 5, 5), partitions=1)
+    offsets = [3, 4, 6, 7, 8, 14, 15, 99]
+
+    async def polled() -> Any:
+        for cut in (offsets[:1], offsets[1:3], offsets[3:]):
+            yield [RehearsedRecord(offset=offset) for offset in cut]
+
+    found = [
+        [record.offset for record in records] async for _, records in joined(iter(blocks), polled())
+    ]
+    assert found == [[3, 4], [6, 7, 8], [14]]
+
+
+def test_a_policy_that_needs_a_broker(store: Path, policy_file: Path) -> None:
+    """Rules need the payload: without a broker that has it, one line says so."""
+    document = orjson.loads(policy_file.read_bytes())
+    document["topics"][TOPIC]["rules"] = [{"when": 'line == "x"', "then": "drop"}]
+    policy_file.write_bytes(orjson.dumps(document))
+    done = ask(
+        *("--policy", policy_file, "--store", store, "--no-newest"),
+        *("--bootstrap", "localhost:1", "--json"),
+    )
+    assert done.exit_code in (1, 2), done.output
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
 
 
 def is_important(position: Position) -> bool:
@@ -209,11 +239,11 @@ def test_recall_is_what_the_labels_support(tmp_path: Path) -> None:
             for offset in block.offsets[block.decisions.route == Route.FORWARD].tolist()
         ]
         with audit.open(store) as ledger:
-            unjudged = audit.what_if(ledger, policy_of(new), TOPIC, key=b"test")
+            unjudged = audit.what_if(ledger, policy_of(new), TOPIC, **OFFLINE)
         assert unjudged.supported.finding is None
         judge(store, *((p, is_important(p), "llm") for p in shown), key=b"test")
         with audit.open(store) as ledger:
-            found = audit.what_if(ledger, policy_of(new), TOPIC, key=b"test", sweep=True)
+            found = audit.what_if(ledger, policy_of(new), TOPIC, **OFFLINE, sweep=True)
         finding = found.supported.finding
         assert finding is not None
         dropped = sum(int((b.decisions.route == Route.DISCARD).sum()) for b in blocks)

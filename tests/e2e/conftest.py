@@ -53,8 +53,10 @@ class GateUnderTest:
     def topic(self, name: str) -> str:
         return f"{self.prefix}.{name}"
 
-    def prepare(self, topics: dict[str, dict[str, Any]], *, partitions: int = 1) -> None:
-        """Write the files and create all topics. `topics`: rules by short name."""
+    def prepare(
+        self, topics: dict[str, dict[str, Any]], *, partitions: int = 1, creates: bool = True
+    ) -> None:
+        """Write the files and, if asked, create all topics. `topics`: rules by short name."""
         base = {
             "model": "demo-platform",
             "raw": {"drop_below": 0.2, "keep_above": 0.8},
@@ -81,6 +83,8 @@ class GateUnderTest:
                 ]
             )
         )
+        if not creates:
+            return
         made = self.run(
             "topics",
             "create",
