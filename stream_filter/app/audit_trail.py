@@ -45,7 +45,7 @@ async def record_use(
             )
     use = AuditUse(
         at_ms=int(time.time() * 1000),
-        user=_user(),
+        user=user_name(),
         host=socket.gethostname(),
         command=command,
         topic=topic,
@@ -63,7 +63,8 @@ async def record_use(
         await writer.close()
 
 
-def _user() -> str:
+def user_name() -> str:
+    """The user's name on the machine."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without a name

@@ -104,7 +104,7 @@ def own_topics(settings: Settings) -> frozenset[str]:
         {
             *(settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic),
             *(settings.deferred_topic, settings.policy_topic, settings.worker_topic),
-            settings.audit_topic,
+            *(settings.audit_topic, settings.replay_topic),
             *evidence_topics(settings),
         }
     )

@@ -3,23 +3,19 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-import numpy as np
 from aiokafka import ConsumerRecord, TopicPartition
 
+from stream_filter.app.release_budget import Origin, ReleaseBudget, count_live, count_recent
 from stream_filter.app.settings import Settings
-from stream_filter.core.budget import Limit, Unit
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Policy
 from stream_filter.core.position import parse_position
-from stream_filter.core.release import LiveWindow
-from stream_filter.core.tokens import estimated_tokens
 from stream_filter.gate.batch import Emission
-from stream_filter.gate.headers import SF_FOLD, SF_FORWARD_TO, SF_RELEASED, SF_SOURCE
+from stream_filter.gate.headers import SF_FORWARD_TO, SF_RELEASED, SF_SOURCE
 from stream_filter.kafka.deferred_topic import DeferredTopic
 from stream_filter.kafka.delivery import choose_delivery
 from stream_filter.kafka.reader import TopicReader
@@ -31,13 +27,6 @@ _PATIENCE_S = 5.0
 _MOST_AT_ONCE = 500
 
 
-class Origin(NamedTuple):
-    """Where a record that waits comes from and goes to."""
-
-    source: str
-    target: str
-
-
 @dataclass(slots=True)
 class DrainReport:
     """What was released, and what still waits."""
@@ -47,58 +36,6 @@ class DrainReport:
     """Records of the deferred topic that the gate did not send: passed over."""
     waiting: int = 0
     """Offsets behind the last one released."""
-
-
-class ReleaseBudget:
-    """What may be released now: the room of every limit that a record falls under."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._windows: dict[tuple[str, Limit], LiveWindow] = {}
-
-    @property
-    def longest_ms(self) -> int:
-        """The longest window of any limit, from 0."""
-        budgets = (rules.budget for rules in self._policy.topics if rules.budget)
-        return max((limit.window_ms for budget in budgets for limit in budget.limits), default=0)
-
-    def fits(self, origin: Origin, value: bytes | None, now_ms: int) -> bool:
-        """Whether a record may go now; if so, it is charged."""
-        windows = self._of(origin)
-        if any(_cost(limit, value) > window.room(now_ms) for limit, window in windows):
-            return False
-        self._add(windows, value, now_ms, is_live=False)
-        return True
-
-    def never_fits(self, origin: Origin, value: bytes | None) -> bool:
-        """Whether a record alone is more than a limit allows: waiting does not help."""
-        return any(_cost(limit, value) > limit.amount for limit, _ in self._of(origin))
-
-    def came_live(self, origin: Origin, value: bytes | None, at_ms: int) -> None:
-        """A record that the gate forwarded."""
-        self._add(self._of(origin), value, at_ms, is_live=True)
-
-    def _of(self, origin: Origin) -> list[tuple[Limit, LiveWindow]]:
-        rules = self._policy.for_topic(origin.source)
-        limits = rules.budget.limits if rules is not None and rules.budget is not None else ()
-        found = []
-        for limit in limits:
-            if limit.target in (None, origin.target):
-                # A glob's limit is each of its topics' own.
-                place = ("" if limit.target else origin.source, limit)
-                found.append((limit, self._windows.setdefault(place, LiveWindow(limit))))
-        return found
-
-    def _add(
-        self,
-        windows: Iterable[tuple[Limit, LiveWindow]],
-        value: bytes | None,
-        at_ms: int,
-        *,
-        is_live: bool,
-    ) -> None:
-        for limit, window in windows:
-            window.add(_cost(limit, value), at_ms=at_ms, is_live=is_live)
 
 
 async def drain(
@@ -132,8 +69,8 @@ async def drain(
                 max_batch_bytes=min([MAX_BATCH_BYTES, *size_limits.values()]),
             )
         )
-        follow_from = await _count_recent(live, policy, budget)
-        following = asyncio.create_task(_count_live(live, follow_from, budget))
+        follow_from = await count_recent(live, policy.targets, budget, is_own=_is_released)
+        following = asyncio.create_task(count_live(live, follow_from, budget, is_own=_is_released))
         closing.callback(following.cancel)
         releasing = asyncio.create_task(
             _Releasing(waiting, budget, ends, follows=follows, progress=progress).run()
@@ -243,47 +180,5 @@ def released_record(record: ConsumerRecord, origin: Origin, now_ms: int) -> Emis
     return Emission(origin.target, record.key, record.value, record.timestamp, headers)
 
 
-async def _count_recent(
-    live: TopicReader, policy: Policy, budget: ReleaseBudget
-) -> dict[TopicPartition, int]:
-    """Count what was forwarded within the longest window; where it ended."""
-    targets = [p for topic in sorted(policy.targets) for p in live.partitions(topic)]
-    bounds = await live.bounds(targets)
-    starts = await live.offsets_at(targets, int(time.time() * 1000) - budget.longest_ms)
-    ranges = {
-        target: (end if (start := starts[target]) is None else max(first, start), end)
-        for target, (first, end) in bounds.items()
-    }
-    recent: list[ConsumerRecord] = []
-    async for _, records in live.read(ranges):
-        recent += records
-    for record in sorted(recent, key=lambda record: record.timestamp):
-        _count(record, budget, record.timestamp)
-    return {target: end for target, (_, end) in bounds.items()}
-
-
-async def _count_live(
-    live: TopicReader, starts: dict[TopicPartition, int], budget: ReleaseBudget
-) -> None:
-    async for _, records in live.follow(starts):
-        for record in records:
-            _count(record, budget, int(time.time() * 1000))
-
-
-def _count(record: ConsumerRecord, budget: ReleaseBudget, at_ms: int) -> None:
-    """What a drain released is counted where it is released."""
-    found = dict(record.headers)
-    named = found.get(SF_SOURCE) or found.get(SF_FOLD)
-    if not named or SF_RELEASED in found:
-        return
-    try:
-        source = parse_position(named.decode()).topic
-    except ValueError:  # a foreign producer's header, not the gate's
-        return
-    budget.came_live(Origin(source, record.topic), record.value, at_ms)
-
-
-def _cost(limit: Limit, value: bytes | None) -> int:
-    if limit.unit is Unit.EVENTS:
-        return 1
-    return int(estimated_tokens(np.array([len(value or b"")]))[0])
+def _is_released(headers: Mapping[str, bytes | None]) -> bool:
+    return SF_RELEASED in headers

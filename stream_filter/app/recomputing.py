@@ -6,6 +6,7 @@ else came; what they decided is not disputed.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream_filter.app.rehearsal import rehearsal_gate, with_all_topics
@@ -81,19 +82,26 @@ class Recomputer:
         alone = with_all_topics(policy, novelty=None, fold=None, budget=None, challenger=None)
         self._gate = rehearsal_gate(alone, settings, clock_ms=lambda: self._now_ms)
 
-    def recompute(self, block: Block, row: int, record: Record) -> Recomputed:
-        """Decide the record of one of a block's rows again. `obstacle` must have found none."""
+    def recompute(
+        self, block: Block, rows: Sequence[int], records: Sequence[Record]
+    ) -> list[Recomputed]:
+        """Decide the records of some of a block's rows again, in their order: at least one.
+        `obstacle` must have found none."""
         header = block.header
         self._now_ms = header.decided_at_ms
         batch = RecordBatch(
             topic=header.topic,
             partition=header.partition,
-            first_offset=record.offset,
-            next_offset=record.offset + 1,
-            records=[record],
+            first_offset=records[0].offset,
+            next_offset=records[-1].offset + 1,
+            records=records,
         )
         again = self._gate.process(batch, {}).block
-        found, recorded = decision_at(again, 0), decision_at(block, row)
+        return [self._compared(block, row, again, at) for at, row in enumerate(rows)]
+
+    def _compared(self, block: Block, row: int, again: Block, at: int) -> Recomputed:
+        header = block.header
+        found, recorded = decision_at(again, at), decision_at(block, row)
         # Where there is a target, a fallen certificate may have decided the route.
         rules = self._policy.for_topic(header.topic)
         names = _comparable(recorded, has_target=rules is not None and rules.target is not None)

@@ -21,6 +21,7 @@ from stream_filter.app.audit_trail import AuditUse
 from stream_filter.app.case_model import CaseModel, CasesModel, ExpectModel
 from stream_filter.app.memory_schemas import fold_summary_schema, memory_schema
 from stream_filter.app.policy_model import DefaultsModel, PolicyModel, RuleModel, TopicModel
+from stream_filter.app.replay_record import ReplayRecord
 from stream_filter.app.settings import Settings
 from stream_filter.app.store_schemas import store_document
 from stream_filter.app.target_model import HoldoutModel
@@ -152,8 +153,6 @@ _POLICY = {
     "description": "The id of the policy that decided.",
 }
 _DEAD = (Reason.UNDECODABLE, Reason.TOO_LARGE)
-_SENT_NOWHERE = (Reason.BELOW_THRESHOLD, Reason.DUPLICATE)
-_FORWARDED = tuple(r for r in Reason if r not in {*_DEAD, *_SENT_NOWHERE})
 
 
 class _Untitled(GenerateJsonSchema):
@@ -181,6 +180,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "report.schema.json": _of_model(ReportModel, "stream-filter worker report"),
         "verdict.schema.json": _verdict(),
         "audit-use.schema.json": _of_model(AuditUse, "stream-filter audit use"),
+        "replay.schema.json": _of_model(ReplayRecord, "stream-filter replay"),
         "certificate.schema.json": _certificate(),
         "incident.schema.json": _incident(),
     }
@@ -328,8 +328,8 @@ def _headers() -> dict[str, Any]:
         sf.SF_ID: _ID,
         sf.SF_SOURCE: _POSITION,
         sf.SF_REASON: {
-            "enum": [reason.label for reason in _FORWARDED],
-            "description": "Why the record was forwarded.",
+            "enum": [reason.label for reason in Reason],
+            "description": "Why the record was forwarded; of a replay: why it was decided so.",
         },
         sf.SF_VERDICT: {
             "enum": [verdict.label for verdict in Verdict],
@@ -367,8 +367,23 @@ def _headers() -> dict[str, Any]:
             "pattern": "^[0-9]+$",
             "description": "Only on what was drained from there: when, in Unix milliseconds.",
         },
+        sf.SF_REPLAY: {
+            "type": "string",
+            "pattern": "^[0-9a-f]{16}$",
+            "description": "Only on what was replayed: the id of the replay.",
+        },
+        sf.SF_REPLAY_BY: {
+            "type": "string",
+            "description": "Only on what was replayed: who asked for it, user@host.",
+        },
+        sf.SF_REPLAY_AT: {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": "Only on what was replayed: when, in Unix milliseconds.",
+        },
     }
     optional = {sf.SF_SCORE, sf.SF_MODEL, sf.SF_RULE, sf.SF_FORWARD_TO, sf.SF_RELEASED}
+    optional |= {sf.SF_REPLAY, sf.SF_REPLAY_BY, sf.SF_REPLAY_AT}
     return _header_schema(
         "Headers that stream-filter adds to a forwarded record", properties, optional
     )

@@ -167,6 +167,10 @@ class Settings(BaseSettings):
         default="stream-filter.audit",
         description="Takes a record for each use of a command that shows or sends payloads.",
     )
+    replay_topic: str = Field(
+        default="stream-filter.replays",
+        description="Takes a record of what `stream-filter replay` sent, with what it sent.",
+    )
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = Field(
         default=None, description="Of the record batches that the gate writes."
     )

@@ -48,9 +48,9 @@ async def create_topics(
     ledger_days: int = 30,
     with_sources: bool = False,
 ) -> list[PreparedTopic]:
-    """Create the analysis, ledger, memory, dead-letter and audit topics that are missing, those of
-    control plane and evidence where the settings have them, and the sources if asked for. New ones
-    take records as large as the sources do, and the gate's headers.
+    """Create the analysis, ledger, memory, dead-letter, audit and replay topics that are missing,
+    those of control plane and evidence where the settings have them, and the sources if asked for.
+    New ones take records as large as the sources do, and the gate's headers.
 
     `partitions` None: as many as the largest source. Raises BrokerError or ConfigError.
     """
@@ -81,8 +81,9 @@ async def create_topics(
         wanted[verdicts] = {"message.timestamp.type": "LogAppendTime"}
         wanted[certificates] = {**_COMPACTED, "message.timestamp.type": "LogAppendTime"}
         wanted[table] = {**_COMPACTED, "max.message.bytes": str(_TABLE_BYTES)}
-    wanted[settings.audit_topic] = {"retention.ms": "-1"}
-    counts |= dict.fromkeys([*control_topics(settings), settings.audit_topic], 1)
+    kept = [settings.audit_topic, settings.replay_topic]
+    wanted |= {topic: {"retention.ms": "-1"} for topic in kept}
+    counts |= dict.fromkeys([*control_topics(settings), *kept], 1)
     there = {**cluster.targets, **cluster.control_topics}
     prepared = []
     async with TopicAdmin(settings.connection()) as admin:

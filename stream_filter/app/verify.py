@@ -9,13 +9,14 @@ import numpy as np
 from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
+from stream_filter.app.replay_record import read_replays
 from stream_filter.core.conservation import Conservation, FoldCount, PartitionFacts, conserve
 from stream_filter.core.decision import Route
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.ledger import Block, Span, effective_chain
 from stream_filter.core.position import parse_position
 from stream_filter.gate.fold_summary import parse_summary
-from stream_filter.gate.headers import SF_FOLD, SF_RELEASED, SF_SOURCE
+from stream_filter.gate.headers import SF_FOLD, SF_RELEASED, SF_REPLAY, SF_SOURCE
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
@@ -71,6 +72,7 @@ async def verify_topic(
     forward_topics: Iterable[str],
     dead_letter_topic: str,
     deferred_topic: str,
+    replay_topic: str,
     window_ms: tuple[int | None, int | None],
     progress: Progress,
 ) -> Verification:
@@ -79,8 +81,11 @@ async def verify_topic(
     The ledger's end is read first, then the targets', then the source's: whatever a live worker
     adds meanwhile lies behind the last block read, and is left to the next verification.
     """
+    targets = frozenset(forward_topics)
     accounts, damaged = await _read_ledger(reader, topic, ledger_topic, progress)
-    sent = await _read_sent(reader, topic, forward_topics, progress)
+    replays = await read_replays(reader, replay_topic)
+    sent = await _read_sent(reader, topic, targets, progress)
+    later_replays = await read_replays(reader, replay_topic)
     dead = await _read_sent(reader, topic, [dead_letter_topic], progress)
     # Without a budget that defers there need be no such topic.
     waiting = [deferred_topic] if reader.has(deferred_topic) else []
@@ -119,6 +124,9 @@ async def verify_topic(
             dead=dead[p].as_array(),
             deferred=deferred[p].as_array(),
             released=np.array(sent[p].released, np.int64),
+            replayed=np.array(sent[p].replayed, np.int64),
+            replay_ranges=replays.ranges(topic=topic, partition=p, to_topics=targets),
+            later_replay_ranges=later_replays.ranges(topic=topic, partition=p, to_topics=targets),
             summaries=sent[p].summaries,
             overtaken=_joined(
                 offsets
@@ -163,6 +171,7 @@ class _Sent:
     offsets: list[int] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
     """What came by way of the deferred topic."""
+    replayed: list[int] = field(default_factory=list)
     summaries: list[FoldCount] = field(default_factory=list)
 
     def as_array(self) -> NDArray[np.int64]:
@@ -188,6 +197,8 @@ async def _read_sent(
                     position = parse_position(origin.named.decode())
                     if origin.is_fold:
                         found[position.partition].summaries.append(_counted(record.value))
+                    elif origin.is_replayed:
+                        found[position.partition].replayed.append(position.offset)
                     elif origin.is_released:
                         found[position.partition].released.append(position.offset)
                     else:
@@ -204,15 +215,17 @@ class _Origin(NamedTuple):
     """A printed position; empty where the record is not the gate's."""
     is_fold: bool = False
     is_released: bool = False
+    is_replayed: bool = False
 
 
 def _origin(headers: Sequence[tuple[str, bytes | None]]) -> _Origin:
-    is_released = False
+    is_released = is_replayed = False
     # The gate's headers come last: a source may have brought its own of that name.
     for name, value in reversed(headers):
         is_released |= name == SF_RELEASED
+        is_replayed |= name == SF_REPLAY
         if name in (SF_SOURCE, SF_FOLD):
-            return _Origin(value or b"", name == SF_FOLD, is_released)
+            return _Origin(value or b"", name == SF_FOLD, is_released, is_replayed)
     return _Origin()
 
 

@@ -29,6 +29,8 @@ class Link:
     header: BlockHeader
     place: tuple[int, int]
     """Partition and offset in the ledger topic."""
+    digest: str
+    """The block's own, also of one from before there was a chain."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Proof:
     """Blocks of version 1, from before there was a chain."""
     overtaken: int = 0
     problems: list[str] = field(default_factory=list)
+    links: dict[tuple[int, int], Link] = field(default_factory=dict)
+    """Every block found, of whatever time, by its place in the ledger topic."""
 
     @property
     def holds(self) -> bool:
@@ -61,8 +65,13 @@ def prove(
             try:
                 for stored, block in snapshot.whole(stretch):
                     header = block.header
-                    links[header.topic, header.partition].append(Link(header, stored.facts.place))
-                    if _is_in(header, window_ms):
+                    place = stored.facts.place
+                    link = Link(header, place, header.digest or block_digest(block))
+                    links[header.topic, header.partition].append(link)
+                    if place in proof.links:
+                        proof.problems.append(f"block {header.block_id} stands twice in the store")
+                    proof.links[place] = link
+                    if is_in(header, window_ms):
                         proof.blocks += 1
                         proof.records += header.rows
                         proof.unsealed += not header.digest
@@ -77,7 +86,8 @@ def prove(
     return proof
 
 
-def _is_in(header: BlockHeader, window_ms: Window) -> bool:
+def is_in(header: BlockHeader, window_ms: Window) -> bool:
+    """Whether a block was decided in a window."""
     first, end = window_ms
     at = header.decided_at_ms
     return (first is None or at >= first) and (end is None or at < end)
@@ -118,7 +128,7 @@ def _chain_problems(links: Sequence[Link], window_ms: Window) -> tuple[list[str]
     chain = [by_sequence[span.sequence] for span in counting]
     problems: list[str] = []
     for before, after in pairwise(chain):
-        if _is_in(after.header, window_ms) or _is_in(before.header, window_ms):
+        if is_in(after.header, window_ms) or is_in(before.header, window_ms):
             problems += _link_problems(before, after)
     return problems, len(links) - len(chain)
 

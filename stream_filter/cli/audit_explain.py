@@ -116,7 +116,7 @@ async def _from_source(settings: Settings, policy: Policy, story: Story) -> From
     why_not = obstacle(policy, story.block)
     again = None
     if why_not is None:
-        again = Recomputer(policy, settings).recompute(story.block, story.row, record)
+        (again,) = Recomputer(policy, settings).recompute(story.block, [story.row], [record])
     return FromSource(value=value, text=text, again=again, why_not=why_not)
 
 

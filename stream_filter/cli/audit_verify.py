@@ -7,6 +7,7 @@ import click
 
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.verify import Verification
+from stream_filter.audit.comparing import Comparison, compare
 from stream_filter.audit.proving import Proof, prove
 from stream_filter.cli.audit_options import Asked, asked_of, ledger_options, opened
 from stream_filter.cli.ledger import as_document as conservation_document
@@ -40,7 +41,8 @@ async def verify(
     **chosen: Any,
 ) -> None:
     """Prove that nothing was altered, removed or exchanged: every block is what its digest says,
-    names the digest of the one before it, joins it, and is counted as it is. Exit code 1 if not.
+    names the digest of the one before it, joins it, and is counted as it is; and that the store is
+    what the ledger topic still has. Exit code 1 if not.
 
     With --topic also conservation, from outside, as `ledger verify` does it, of records of that
     time.
@@ -54,6 +56,7 @@ async def verify(
         raise ConfigError("--where: blocks are proven whole: leave it out")
     with opened(asked) as ledger:
         proof = prove(ledger, asked.topic, asked.window_ms)
+        compared = await compare(ledger, proof, asked.settings, asked.topic, asked.window_ms)
     finding = None
     if conservation and asked.topic is not None:
         targets = set(forward_topic)
@@ -63,19 +66,25 @@ async def verify(
             asked.settings, asked.topic, targets or {"llm.analysis"}, asked.window_ms, quiet=as_json
         )
     if as_json:
-        print_json(as_document(asked, proof, finding))
+        print_json(as_document(asked, proof, compared, finding))
     else:
-        _print(proof)
+        _print(proof, compared)
         if finding is not None:
             print_finding(finding)
-    if not proof.holds or (finding is not None and not finding.holds):
+    if not _holds(proof, compared, finding):
         raise SystemExit(EXIT_FAILED)
 
 
-def as_document(asked: Asked, proof: Proof, finding: Verification | None) -> dict[str, Any]:
+def _holds(proof: Proof, compared: Comparison | None, finding: Verification | None) -> bool:
+    return all(each is None or each.holds for each in (proof, compared, finding))
+
+
+def as_document(
+    asked: Asked, proof: Proof, compared: Comparison | None, finding: Verification | None
+) -> dict[str, Any]:
     """The findings as plain values."""
     return {
-        "ok": proof.holds and (finding is None or finding.holds),
+        "ok": _holds(proof, compared, finding),
         "topic": asked.topic,
         "chain": {
             "ok": proof.holds,
@@ -85,15 +94,24 @@ def as_document(asked: Asked, proof: Proof, finding: Verification | None) -> dic
             "overtaken": proof.overtaken,
             "problems": proof.problems,
         },
+        "topic_has": None
+        if compared is None
+        else {"ok": compared.holds, "blocks": compared.blocks, "problems": compared.problems},
         "conservation": None if finding is None else conservation_document(finding),
     }
 
 
-def _print(proof: Proof) -> None:
-    for problem in proof.problems[:_SHOWN]:
+def _print(proof: Proof, compared: Comparison | None) -> None:
+    problems = [*proof.problems, *(compared.problems if compared else ())]
+    for problem in problems[:_SHOWN]:
         click.echo(problem)
-    if len(proof.problems) > _SHOWN:
-        click.echo(f"… and {len(proof.problems) - _SHOWN:,} more: --json has all")
+    if len(problems) > _SHOWN:
+        click.echo(f"… and {len(problems) - _SHOWN:,} more: --json has all")
+    if compared is not None:
+        click.echo(
+            f"store and ledger topic, {compared.blocks:,} blocks that both should have: "
+            f"{'equal' if compared.holds else 'NOT EQUAL'}"
+        )
     click.echo(
         f"chain of {proof.blocks:,} blocks, {proof.records:,} records: "
         f"{'holds' if proof.holds else 'BROKEN'}"

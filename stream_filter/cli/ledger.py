@@ -99,6 +99,7 @@ async def verify_with(
             forward_topics=forward_topics,
             dead_letter_topic=settings.dead_letter_topic,
             deferred_topic=settings.deferred_topic,
+            replay_topic=settings.replay_topic,
             window_ms=window_ms,
             progress=progress,
         )
@@ -123,6 +124,7 @@ def as_document(finding: Verification) -> dict[str, object]:
                 "summarized": c.summarized,
                 "deferred": c.deferred,
                 "released": c.released,
+                "replayed": c.replayed,
                 "discarded": c.discarded,
                 "repeated": c.repeated,
                 "pending": finding.pending[p],
@@ -138,7 +140,7 @@ def print_finding(finding: Verification) -> None:
     print_table(
         (
             *("partition", "records", "forwarded", "discarded", "folded", "summarized"),
-            *("deferred", "released", "dead", "repeated", "blocks", "pending"),
+            *("deferred", "released", "replayed", "dead", "repeated", "blocks", "pending"),
         ),
         [
             (
@@ -150,6 +152,7 @@ def print_finding(finding: Verification) -> None:
                 c.summarized,
                 c.deferred,
                 c.released,
+                c.replayed,
                 c.dead,
                 c.repeated,
                 c.blocks,

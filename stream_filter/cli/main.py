@@ -33,7 +33,7 @@ from stream_filter.kafka.fetched_records import install_record_reading
 
 @click.group(
     cls=LazyGroup,
-    lazy={"what-if": ("what_if", "suppose")},
+    lazy={"what-if": ("what_if", "suppose"), "replay": ("replay", "replay_drops")},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="stream-filter")
@@ -59,6 +59,7 @@ def main() -> None:
     Prove nothing lost:   stream-filter ledger verify --topic TOPIC
     Keep it for audits:   stream-filter archive --store FOLDER
     Question the drops:   stream-filter audit summary --topic TOPIC --from 24h
+    Undo drops:           stream-filter replay --topic TOPIC --where SQL --to-topic ANALYSIS
     Suppose a policy:     stream-filter what-if --policy NEW --topic TOPIC --from 24h
     Compare a challenger: stream-filter ledger diff --topic TOPIC
     Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5

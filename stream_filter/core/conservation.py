@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.ledger import Span
+from stream_filter.core.offset_ranges import Range, contained
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,12 @@ class PartitionFacts:
     """Found in the deferred topic."""
     released: NDArray[np.int64]
     """Found in the analysis topics, where a drain sent them from the deferred topic."""
+    replayed: NDArray[np.int64]
+    """Found in the analysis topics, where a replay sent them, repeats included."""
+    replay_ranges: Sequence[Range]
+    """What the replay topic said was sent there, before `replayed` was read; repeats included."""
+    later_replay_ranges: Sequence[Range]
+    """And what it said after."""
     summaries: Sequence[FoldCount]
     """The fold summaries found in the analysis topics, in their order, repeats included."""
     overtaken: NDArray[np.int64]
@@ -64,6 +71,8 @@ class Conservation:
     deferred: int
     released: int
     """How many of the deferred reached an analysis topic in the end."""
+    replayed: int
+    """How many were sent to an analysis topic later, by a replay."""
     folded: int
     summarized: int
     """How many of the folded stand in a summary; the windows of the others are still open."""
@@ -114,6 +123,12 @@ def conserve(facts: PartitionFacts) -> Conservation:
     repeated += len(inside(facts.released)) - len(released)
     stray = np.setdiff1d(released, np.concatenate([facts.defer_rows, facts.overtaken]))
     _report(problems, stray, "released, but not deferred by the ledger")
+    replayed = np.unique(inside(facts.replayed))
+    recorded = facts.source[contained(facts.source, facts.replay_ranges)]
+    stray = replayed[~contained(replayed, facts.later_replay_ranges)]
+    if facts.exactly_once:
+        _report(problems, stray, "replayed, but not by the replay topic")
+    _report(problems, np.setdiff1d(recorded, replayed), "replayed by its topic, but not found")
     summarized, summaries_repeated = _judge_summaries(problems, facts)
     return Conservation(
         records=len(facts.source),
@@ -122,6 +137,7 @@ def conserve(facts: PartitionFacts) -> Conservation:
         dead=len(inside(facts.dead_rows)),
         deferred=len(inside(facts.defer_rows)),
         released=len(released),
+        replayed=len(replayed),
         folded=len(inside(facts.fold_rows)),
         summarized=summarized,
         repeated=repeated + summaries_repeated,

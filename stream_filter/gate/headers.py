@@ -21,6 +21,9 @@ SF_PAYLOAD = "sf-payload"
 SF_FOLD = "sf-fold"
 SF_FORWARD_TO = "sf-forward-to"
 SF_RELEASED = "sf-released"
+SF_REPLAY = "sf-replay"
+SF_REPLAY_BY = "sf-replay-by"
+SF_REPLAY_AT = "sf-replay-at"
 
 Headers = list[tuple[str, bytes | None]]
 _PRIORITIES: list[tuple[str, bytes | None]] = [(SF_PRIORITY, b"%d" % n) for n in range(10)]

@@ -74,8 +74,11 @@ def test_every_decision_comes_out_again(decided: Decided) -> None:
     assert obstacle(decided.policy, decided.block) is None
     recomputer = Recomputer(decided.policy, SETTINGS)
     for row, record in enumerate(decided.records):
-        again = recomputer.recompute(decided.block, row, record)
+        (again,) = recomputer.recompute(decided.block, [row], [record])
         assert again.differences == (), (row, decision_at(decided.block, row), again.decision)
+    rows = list(range(0, N, 3))
+    some = recomputer.recompute(decided.block, rows, [decided.records[row] for row in rows])
+    assert [again.differences for again in some] == [()] * len(rows)
 
 
 @pytest.mark.parametrize("name", ["verdict", "reason", "route", "score", "text_digests"])
@@ -96,7 +99,7 @@ def test_what_was_recorded_otherwise_is_said(decided: Decided, name: str) -> Non
         if holder is block
         else replace(block, decisions=replace(block.decisions, **changed))
     )
-    again = Recomputer(decided.policy, SETTINGS).recompute(block, row, decided.records[row])
+    (again,) = Recomputer(decided.policy, SETTINGS).recompute(block, [row], [decided.records[row]])
     assert [d.split(":")[0] for d in again.differences] == [name.removesuffix("s")]
 
 

@@ -34,6 +34,9 @@ def finding(**changes: Any) -> Conservation:
         "dead": offsets(107),
         "deferred": offsets(109),
         "released": offsets(109),
+        "replayed": offsets(100, 104),
+        "replay_ranges": [(100, 100)],
+        "later_replay_ranges": [(100, 100), (103, 104)],
         "overtaken": offsets(),
         "exactly_once": True,
     }
@@ -50,6 +53,7 @@ def test_sound_account_holds() -> None:
         dead=1,
         deferred=1,
         released=1,
+        replayed=2,
         folded=4,
         summarized=2,
         repeated=0,
