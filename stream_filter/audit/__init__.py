@@ -9,6 +9,7 @@
 The store alone, the topic alone (`audit.open("localhost:9092")`), or both as one view.
 """
 
+from stream_filter.audit.account import WhatIf
 from stream_filter.audit.differing import challenged, policies
 from stream_filter.audit.explaining import explain
 from stream_filter.audit.exporting import labelled
@@ -17,7 +18,7 @@ from stream_filter.audit.proving import prove
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.audit.sampling import Strangeness, sample
 from stream_filter.audit.summary import Summary, summarize
-from stream_filter.audit.supposing import WhatIf, what_if
+from stream_filter.audit.supposing import what_if
 
 __all__ = [
     "RecordedLedger",

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from types import TracebackType
@@ -17,11 +17,14 @@ from stream_filter.audit.effective import effective_rows
 from stream_filter.audit.snapshot import Snapshot, Window
 from stream_filter.audit.views import connect, sql_problem
 from stream_filter.core.errors import ConfigError
-from stream_filter.core.ledger import Block
+from stream_filter.core.ledger import Block, BlockHeader
 from stream_filter.core.position import Position
 from stream_filter.store.catalogue import CATALOGUE
+from stream_filter.store.decision_file import DecisionFile
 
 Item = TypeVar("Item")
+Places = frozenset[tuple[int, int]]
+"""Partition and offset of blocks in the ledger topic."""
 _AHEAD = 8
 
 
@@ -141,8 +144,19 @@ class RecordedLedger:
 
     def read_runs(self, topic: str, window_ms: Window = (None, None)) -> Iterator[Block]:
         """The effective blocks of a topic, those of a partition by offset and joined where they
-        follow each other: see `DecisionFile.runs`. Each file is read once, the next while one is
-        worked on. Raises StreamFilterError."""
+        follow each other: see `DecisionFile.runs`. Each file is read once, the next rows while some
+        are worked on. Raises StreamFilterError."""
+        return self._read_ahead(topic, window_ms, lambda file, wanted: file.runs(wanted))
+
+    def read_columns(
+        self, topic: str, names: Sequence[str], window_ms: Window = (None, None)
+    ) -> Iterator[tuple[BlockHeader, pa.Table]]:
+        """Some columns of the same: see `DecisionFile.columns`. Raises StreamFilterError."""
+        return self._read_ahead(topic, window_ms, lambda file, wanted: file.columns(names, wanted))
+
+    def _read_ahead(
+        self, topic: str, window_ms: Window, read: Callable[[DecisionFile, Places], Iterator[Item]]
+    ) -> Iterator[Item]:
         table = self.effective_blocks(topic, window_ms)
         order = ("store", "ledger_partition", "file", "ledger_offset")
         table = table.sort_by([(name, "ascending") for name in order])
@@ -151,16 +165,21 @@ class RecordedLedger:
         parts = [table]
         partitions, first = table["partition"].to_numpy(), table["first_offset"].to_numpy()
         if any((np.diff(first[partitions == p]) < 0).any() for p in np.unique(partitions)):
-            parts = [table.filter(pa.array(partitions == p)) for p in np.unique(partitions)]
+            parts = [
+                table.filter(pa.array(partitions == p)).sort_by("first_offset")
+                for p in np.unique(partitions)
+            ]
         for part in parts:
-            yield from ahead(self._runs_of(part))
+            yield from ahead(self._read_in_turn(part, read))
 
-    def _runs_of(self, table: pa.Table) -> Iterator[Block]:
+    def _read_in_turn(
+        self, table: pa.Table, read: Callable[[DecisionFile, Places], Iterator[Item]]
+    ) -> Iterator[Item]:
         names = ("store", "file", "ledger_partition", "ledger_offset")
         rows = zip(*(table[name].to_pylist() for name in names), strict=True)
         for (store, file), places in groupby(rows, lambda row: row[:2]):
             wanted = frozenset((partition, offset) for _, _, partition, offset in places)
-            yield from self.snapshots[store].read_runs(file, wanted)
+            yield from read(self.snapshots[store].opened(file), wanted)
 
     def effective_blocks(
         self, topic: str, window_ms: Window = (None, None), partition: int | None = None

@@ -58,15 +58,12 @@ class Snapshot:
         self, name: str, wanted: frozenset[tuple[int, int]]
     ) -> Iterator[tuple[BlockFacts, Block]]:
         """The blocks of a file that stand at these places of the ledger topic."""
-        with _compacted():
-            file = DecisionFile(self.folder.filesystem, self.folder.path(name))
-        yield from file.blocks(wanted)
+        yield from self.opened(name).blocks(wanted)
 
-    def read_runs(self, name: str, wanted: frozenset[tuple[int, int]]) -> Iterator[Block]:
-        """As `DecisionFile.runs`."""
+    def opened(self, name: str) -> DecisionFile:
+        """A file of decisions."""
         with _compacted():
-            file = DecisionFile(self.folder.filesystem, self.folder.path(name))
-        yield from file.runs(wanted)
+            return DecisionFile(self.folder.filesystem, self.folder.path(name))
 
     def whole(self, stretch: Stretch) -> Iterator[tuple[StoredBlock, Block]]:
         """All that a file holds, each page compared with its checksum."""

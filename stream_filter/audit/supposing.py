@@ -1,105 +1,33 @@
 """What another policy would have made of a window: routes computed again from recorded scores."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_filter.app.settings import Settings
+from stream_filter.audit.account import Account, Told, WhatIf
 from stream_filter.audit.from_source import SourceDecider, reads_other_text
 from stream_filter.audit.opening import in_thread
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.audit.recorded_scores import recorded_scores
 from stream_filter.audit.rows import rows_of
-from stream_filter.audit.selecting import Selection
 from stream_filter.audit.snapshot import Window
-from stream_filter.audit.verdicts import Verdicts
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.decision import Route
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.core.ledger import Block
 from stream_filter.core.policy import Policy, Thresholds, TopicPolicy
 from stream_filter.core.position import Position
-from stream_filter.core.what_if import Fate, Labels, Moves, Supported, Supposed, Sweep
+from stream_filter.core.what_if import Supposed
 from stream_filter.gate.recorded_scores import RecordedScores
 from stream_filter.gate.rerouting import Rerouter, needs_records
 
-SWEPT = np.linspace(0.0, 1.0, 101).round(2).astype(np.float32)
-"""The thresholds of a sweep."""
-FAILURE_PROBABILITY = 0.05
-"""Of a recall interval, where the policy has no target that states one."""
 _PIECE = 16_000
 """Rows that are worked on at once: their columns fit a core's cache."""
 _NEITHER = Thresholds(drop_below=-1.0, keep_above=2.0)
 _DROP_ALL = Thresholds(drop_below=2.0, keep_above=2.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """What one `drop_below` would do."""
-
-    drop_below: float
-    forwarded: int
-    cost: float | None
-    supported: Supported
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhatIf:
-    """What a policy would have made of recorded events."""
-
-    topic: str
-    policy_id: str
-    model_id: str
-    """Of the pack whose scores were looked up."""
-    moves: tuple[tuple[Fate, Fate | None, int], ...]
-    """Fate in the ledger, fate under the policy (None: unscored), records; the most first."""
-    supported: Supported
-    failure_probability: float
-    """Of the recall intervals."""
-    price: float | None
-    sweep: tuple[Point, ...]
-    """Without the budget, which no threshold by itself decides. Empty where it was not asked
-    for."""
-    needed: tuple[str, ...]
-    """Why records were read back from the source topic; empty: the ledger's rows were enough."""
-    gone: int
-    """Records that the source no longer holds: they are not in `moves`."""
-    is_text_checked: bool
-    """Whether records of the source were read by the policy, and gave the recorded texts."""
-
-    @property
-    def records(self) -> int:
-        """Those that something can be said of, and the unscored ones."""
-        return sum(n for _, _, n in self.moves)
-
-    @property
-    def unscored(self) -> int:
-        """Records whose text the ledger has no score for, by this pack."""
-        return sum(n for _, new, n in self.moves if new is None)
-
-    def recorded(self, route: Route) -> int:
-        """Records that took a route."""
-        return sum(n for (was, _), _, n in self.moves if was is route)
-
-    def supposed(self, route: Route) -> int:
-        """Records that would take it."""
-        return sum(n for _, new, n in self.moves if new is not None and new[0] is route)
-
-    def newly(self, route: Route) -> int:
-        """Records that would take it and did not."""
-        return sum(
-            n
-            for (was, _), new, n in self.moves
-            if new is not None and new[0] is route and was is not route
-        )
-
-    @property
-    def cost(self) -> float | None:
-        """Of reading what would be forwarded, at the price."""
-        return None if self.price is None else self.price * self.supposed(Route.FORWARD)
 
 
 def what_if(
@@ -133,17 +61,6 @@ def what_if(
         asks_source=asks_source,
     )
     return account.answer(policy, told, price=price)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """How events were decided again: see `WhatIf`."""
-
-    rules: TopicPolicy
-    model_id: str
-    needed: tuple[str, ...]
-    gone: int
-    is_text_checked: bool
 
 
 def decide_again(
@@ -266,90 +183,3 @@ def _pieces(block: Block) -> Iterator[Block]:
 def _encode(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
     encoded = pa.array(digests).dictionary_encode()
     return encoded.indices.to_numpy(), encoded.dictionary.to_numpy()
-
-
-class Account:
-    """Counts decided blocks."""
-
-    def __init__(
-        self,
-        ledger: RecordedLedger,
-        topic: str,
-        window_ms: Window,
-        *,
-        key: bytes,
-        where: str | None,
-        sweeps: bool,
-    ) -> None:
-        """Raises ConfigError."""
-        self._topic = topic
-        self._select: Callable[[Block], NDArray[np.bool_] | None] = (
-            Selection(ledger, topic, window_ms, where).of if where is not None else lambda _: None
-        )
-        self._verdicts = Verdicts(ledger, key=key)
-        self._mean_cost = _mean_cost(ledger, window_ms)
-        self._moves = Moves()
-        self._labels = Labels()
-        self._sweep = Sweep(SWEPT) if sweeps else None
-        self._swept_labels = Labels(SWEPT)
-
-    def add(self, block: Block, supposed: list[Supposed]) -> None:
-        """Count a block; `supposed`: of each of `variants_of`."""
-        old, counted = block.decisions, self._select(block)
-        said = self._verdicts.on(block)
-        own, *swept = supposed
-        self._moves.add(old, own, counted)
-        self._labels.add(old, own, own, said=said, counted=counted)
-        if self._sweep is not None:
-            below, above = swept
-            self._sweep.add(below, above, counted)
-            self._swept_labels.add(old, below, above, said=said, counted=counted)
-
-    def answer(
-        self,
-        policy: Policy,
-        told: Told,
-        *,
-        price: float | None,
-    ) -> WhatIf:
-        price = self._mean_cost if price is None else price
-        target = told.rules.target
-        chance = target.failure_probability if target else FAILURE_PROBABILITY
-        (supported,) = self._labels.supported(failure_probability=chance)
-        return WhatIf(
-            topic=self._topic,
-            policy_id=policy.policy_id,
-            model_id=told.model_id,
-            moves=tuple(self._moves),
-            supported=supported,
-            failure_probability=chance,
-            price=price,
-            sweep=self._points(chance, price),
-            needed=told.needed,
-            gone=told.gone,
-            is_text_checked=told.is_text_checked,
-        )
-
-    def _points(self, chance: float, price: float | None) -> tuple[Point, ...]:
-        if self._sweep is None:
-            return ()
-        return tuple(
-            Point(
-                drop_below=round(float(threshold), 2),
-                forwarded=forwarded,
-                cost=None if price is None else price * forwarded,
-                supported=supported,
-            )
-            for threshold, forwarded, supported in zip(
-                SWEPT.tolist(),
-                self._sweep.forwarded,
-                self._swept_labels.supported(failure_probability=chance),
-                strict=True,
-            )
-        )
-
-
-def _mean_cost(ledger: RecordedLedger, window_ms: Window) -> float | None:
-    said = ledger.verdicts(window_ms).aggregate("sum(cost), count(*)")
-    ((cost, verdicts),) = said.fetchall()
-    return cost / verdicts if cost else None

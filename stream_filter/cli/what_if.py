@@ -8,8 +8,9 @@ import click
 import numpy as np
 
 from stream_filter.app.policy_file import load_policy
+from stream_filter.audit.account import WhatIf
 from stream_filter.audit.summary import ROUTES
-from stream_filter.audit.supposing import WhatIf, what_if
+from stream_filter.audit.supposing import what_if
 from stream_filter.cli.audit_options import asked_of, ledger_options, opened
 from stream_filter.cli.audit_page import write_page
 from stream_filter.cli.chart import chart
@@ -76,6 +77,11 @@ async def suppose(
         )
     if html_path is not None:
         write_page(html_path, what_if_page(found))
+    if found.is_other_key:
+        click.echo(
+            "warning: the recorded holdout was drawn with another key: give the gate's settings",
+            err=True,
+        )
     if as_json:
         print_json(as_document(found))
     else:
@@ -99,6 +105,7 @@ def as_document(found: WhatIf) -> dict[str, Any]:
         "unscored": found.unscored,
         "gone": found.gone,
         "read_back_because_of": list(found.needed),
+        "is_other_key": found.is_other_key,
         "is_text_checked": found.is_text_checked,
         "recorded": {name: found.recorded(_BY_LABEL[label]) for name, label in ROUTES.items()},
         "supposed": {name: found.supposed(_BY_LABEL[label]) for name, label in ROUTES.items()},
@@ -112,6 +119,13 @@ def as_document(found: WhatIf) -> dict[str, Any]:
             }
             for old, new, n in found.moves
         ],
+        "examples": {
+            f"newly_{name}": [
+                {"position": str(each.position), "score": each.score}
+                for each in found.examples[_BY_LABEL[ROUTES[name]]]
+            ]
+            for name in ("forwarded", "dropped")
+        },
         "price": found.price,
         "cost": found.cost,
         "recorded_cost": _recorded_cost(found),
@@ -191,6 +205,17 @@ def _print(found: WhatIf) -> None:
             if new is None or new != old
         ],
     )
+    for name in ("forwarded", "dropped"):
+        examples = found.examples[_BY_LABEL[ROUTES[name]]]
+        if examples:
+            click.echo(f"\nnewly {name}, the first of their texts:")
+            print_table(
+                ("position", "score"),
+                [
+                    (each.position, "none" if each.score is None else f"{each.score:.3f}")
+                    for each in examples
+                ],
+            )
     if found.sweep:
         click.echo("")
         _print_sweep(found)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+from stream_filter.audit.account import Point, WhatIf
 from stream_filter.audit.summary import ROUTES
-from stream_filter.audit.supposing import Point, WhatIf
 from stream_filter.cli.audit_page import html_page
 from stream_filter.core.decision import Route
 

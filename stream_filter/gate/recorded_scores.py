@@ -5,8 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.core.ledger import Block
+from stream_filter.core.ledger import Block, BlockHeader
+from stream_filter.core.policy import WhenOverloaded
 from stream_filter.gate.score_cache import text_digest
+
+
+def gives_scores(header: BlockHeader, model_id: str) -> bool:
+    """Whether a block's scores are this pack's: what its scout alone has scored, the pack would
+    score otherwise."""
+    return header.model_id == model_id and header.overload != WhenOverloaded.SCOUT_ONLY
 
 
 class RecordedScores:
@@ -33,8 +40,7 @@ class RecordedScores:
 
     def of_block(self, block: Block) -> NDArray[np.float32]:
         """Of a block's rows, shape (n,): as it says itself, where the pack gave them."""
-        header = block.header
-        if header.model_id != self.model_id or header.overload == "scout_only":
+        if not gives_scores(block.header, self.model_id):
             return self.of(block.text_digests)
         score = block.decisions.score
         missing = np.flatnonzero(np.isnan(score) & (block.text_digests != 0))

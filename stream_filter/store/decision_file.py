@@ -128,21 +128,28 @@ class DecisionFile:
                 at += n
 
     def runs(self, wanted: frozenset[tuple[int, int]]) -> Iterator[Block]:
-        """The blocks of `wanted`, in the file's order and without rules, slices and challengers;
-        those that follow each other in a partition, of one pack and in one state of overload, as
-        one. Its header is the first's, but for offsets and rows."""
+        """The blocks of `wanted`, in the file's order and without rules, slices and challengers,
+        joined as `columns` joins them."""
+        for header, rows in self.columns(RUN_COLUMNS, wanted):
+            yield self._made(rows, header, RUN_COLUMNS, None)
+
+    def columns(
+        self, names: Sequence[str], wanted: frozenset[tuple[int, int]]
+    ) -> Iterator[tuple[BlockHeader, pa.Table]]:
+        """Some columns of the blocks of `wanted`, in the file's order. Blocks that follow each
+        other in a partition, of one pack, mask set and state of overload, come as one: its header
+        is the first's, but for offsets and rows."""
         for group, facts in self._by_group():
             if not any(each.place in wanted for each in facts):
                 continue
-            table = self._read(group, RUN_COLUMNS)
+            table = self._read(group, names)
             at = 0
             for key, alike in groupby(facts, lambda each: _run_key(each, wanted)):
                 headers = [each.header for each in alike]
                 n = sum(header.rows for header in headers)
                 if key is not None:
                     last = headers[-1].last_offset
-                    header = replace(headers[0], last_offset=last, rows=n)
-                    yield self._made(table.slice(at, n), header, RUN_COLUMNS, None)
+                    yield replace(headers[0], last_offset=last, rows=n), table.slice(at, n)
                 at += n
 
     def _read(self, group: int, columns: Sequence[str] | None) -> pa.Table:

@@ -141,6 +141,7 @@ def test_counts_are_of_the_events(store: Path) -> None:
         some = audit.what_if(ledger, policy_of(NEW), TOPIC, **OFFLINE, where="score < 0.2")
     assert all(old == new for old, new, _ in same.moves)
     assert same.records == new.records == 800
+    assert not same.is_other_key
     assert new.supposed(Route.FORWARD) + new.supposed(Route.DISCARD) == 800
     assert new.cost == 2.0 * new.supposed(Route.FORWARD)
     low = sum(n for (_, reason), _, n in new.moves if reason is Reason.BELOW_THRESHOLD)
@@ -287,6 +288,8 @@ def test_on_the_command_line(store: Path, policy_file: Path, tmp_path: Path) -> 
     found = orjson.loads(done.stdout)
     assert found["records"] == sum(found["supposed"].values()) == 800
     assert found["newly"]["dropped"] > 0
+    assert 1 <= len(found["examples"]["newly_dropped"]) <= 5
+    assert all(each["score"] < 0.7 for each in found["examples"]["newly_dropped"])
     assert len(found["sweep"]) == 101
     at = {point["drop_below"]: point["forwarded"] for point in found["sweep"]}
     assert at[0.7] == found["supposed"]["forwarded"]
@@ -295,9 +298,11 @@ def test_on_the_command_line(store: Path, policy_file: Path, tmp_path: Path) -> 
     html = page.read_text()
     assert "<svg" in html
     assert "http" not in html
+    assert found["is_other_key"], "the store's is named in no settings here"
     shown = ask(*asked)
     assert shown.exit_code == 0, shown.output
     assert "no support" in shown.stdout
+    assert "another key" in shown.stderr
 
 
 @pytest.mark.parametrize("where", HOSTILE)
