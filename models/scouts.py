@@ -20,6 +20,7 @@ from stream_filter.models.pack import ModelPack
 from stream_filter.models.pack_writing import manifest_of, write_pack
 from stream_filter.models.scout import Scout, load_scout, written
 from stream_filter.models.scout_fitting import (
+    WINDOW_BYTES,
     FittedScout,
     Ngrams,
     fit_calibration,
@@ -45,7 +46,13 @@ class MadeScout:
 
     @property
     def scout(self) -> Scout:
-        return Scout(self.fitted.weights, self.fitted.rarities, self.hashing, self.calibration)
+        return Scout(
+            self.fitted.weights,
+            self.fitted.rarities,
+            self.hashing,
+            self.calibration,
+            WINDOW_BYTES,
+        )
 
 
 def make_scout(
@@ -67,10 +74,10 @@ def make_scout(
     logits = np.zeros(len(texts))
     for fold in range(_FOLDS):
         fitted = _fit(ngrams, important, folds != fold, hashing, strength)
-        logits[folds == fold] = fitted.logits(ngrams)[folds == fold]
+        logits[folds == fold] = fitted.logits(texts, hashing)[folds == fold]
     fitted = _fit(ngrams, important, np.ones(len(texts), np.bool_), hashing, strength)
     slope, intercept = fit_calibration(
-        np.concatenate([logits, fitted.logits(ngrams)]),
+        np.concatenate([logits, fitted.logits(texts, hashing)]),
         np.concatenate([important, important]) > 0.5,
         np.repeat([1 - known_share, known_share], len(texts)),
     )
@@ -126,6 +133,7 @@ def write_scout(
                 "shortest": made.hashing.shortest,
                 "longest": made.hashing.longest,
                 "bits": made.hashing.bits,
+                "window": WINDOW_BYTES,
                 "calibration": made.calibration.model_dump(),
             }
         ],

@@ -118,7 +118,9 @@ def _held_out(
     tested = np.zeros(len(events.codes), np.bool_)
     for fold in folds:
         fitted = _fit(events, ngrams, ~fold, strength)
-        logits[fold] = fitted.logits(ngrams)[events.codes[fold]]
+        codes, text = np.unique(events.codes[fold], return_inverse=True)
+        texts = [events.texts[code] for code in codes.tolist()]
+        logits[fold] = fitted.logits(texts, HASHING)[text]
         tested |= fold
     return HeldOut(tested=tested, logits=logits, strength=strength, split=split)
 

@@ -17,7 +17,7 @@ CONTROLS = bytes(sorted({*range(0x20), 0x7F} - set(b"\t\n\f\r")))
 """ASCII that is not shown: removed. White space is the masks' affair."""
 
 _CONTROLS = dict.fromkeys(CONTROLS)
-_UNSEEN = re.compile(
+UNSEEN = re.compile(
     "["
     "\x80-\x84\x86-\x9f\u00ad"  # C1 controls, soft hyphen
     "\u0300-\u036f"  # accents, once letters are taken apart; joiner
@@ -28,7 +28,7 @@ _UNSEEN = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "]+"
 )
-_SPACES = re.compile("[\x85\u1680\u2028\u2029\u2800]")
+SPACES = re.compile("[\x85\u1680\u2028\u2029\u2800]")
 """Shown as nothing, and no compatibility form of a space."""
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -39,7 +39,7 @@ LOOK_ALIKES = {
     "авеѕіјкмнорстухԛԝүһԁӏгь": "abesijkmhopctyxqwyhdlrb",
     # Greek
     "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ": "ABEZHIKMNOPTYX",
-    "αβειικνορτυχϲϳγη": "abeiiknoptuxcjyn",
+    "αβεικνορτυχϳγη": "abeiknoptuxjyn",
     # Armenian, Cherokee
     "օսհոցՏՕ": "ouhngSO",
     "ᎪᏴᏟᎠᎬᎻᎫᏦᏞᎷᏢᎡᏚᎢᏙᏔᏃ": "ABCDEHJKLMPRSTVWZ",
@@ -60,7 +60,7 @@ def plain(text: str) -> str:
     if text.isascii():
         return text
     apart = unicodedata.normalize("NFKD", text)
-    text = unicodedata.normalize("NFC", _UNSEEN.sub("", _SPACES.sub(" ", apart)))
+    text = unicodedata.normalize("NFC", UNSEEN.sub("", SPACES.sub(" ", apart)))
     return text if text.isascii() else _WORD.sub(_folded, text)
 
 

@@ -11,7 +11,7 @@ import pytest
 from stream_filter.core.errors import PackError, ScorerError
 from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing, hashed_texts
-from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.onnx_scorer import load_slm
 from stream_filter.models.pack import load_pack
 from stream_filter.models.pack_writing import write_pack
 from stream_filter.models.scout import Scout, load_scout
@@ -86,19 +86,19 @@ def test_one_stage_is_the_whole_score(make_pack: MakePack) -> None:
     assert np.array_equal(scout_only.score(TEXTS), scout_only.score_by_scout(TEXTS))
     slm_only = StagedScorer(make_pack("slm", name="b"), threads=1)
     assert np.array_equal(
-        slm_only.score(TEXTS), OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
+        slm_only.score(TEXTS), load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
     )
     with pytest.raises(ScorerError, match="no scout"):
         slm_only.score_by_scout(TEXTS)
     with pytest.raises(PackError, match="no slm"):
-        OnnxScorer(make_pack("scout", name="c"), threads=1)
+        load_slm(make_pack("scout", name="c"), threads=1)
 
 
 def test_slm_reads_what_the_scout_is_unsure_of(make_pack: MakePack) -> None:
     """In the band the score is the SLM's, outside the scout's; both kinds are among the texts."""
     staged = StagedScorer(make_pack("scout", "slm"), threads=1)
     by_scout = staged.score_by_scout(TEXTS)
-    by_slm = OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
+    by_slm = load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
     inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
     assert 0 < inside.sum() < len(TEXTS)
     assert np.allclose(staged.score(TEXTS), np.where(inside, by_slm, by_scout), atol=1e-5)
@@ -111,7 +111,7 @@ def test_in_the_band_both_stages_may_count(make_pack: MakePack) -> None:
     blend = {"method": "platt", "slope": 0.6, "intercept": 0.3}
     staged = StagedScorer(make_pack("scout", "slm", band=BAND | {"blend": blend}), threads=1)
     by_scout = staged.score_by_scout(TEXTS)
-    by_slm = OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
+    by_slm = load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
     inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
     odds = [np.log(p / (1 - p)) for p in (by_scout.astype(float), by_slm.astype(float))]
     both = 1 / (1 + np.exp(-(0.6 * sum(odds) + 0.3)))
