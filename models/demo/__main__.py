@@ -38,7 +38,7 @@ from stream_filter.training.vocabulary import trimmed
 NAME = "demo-platform"
 SEED = 7
 MAX_TOKENS = 64
-OVERLAP = 16
+WINDOW = 20
 LAYERS = 1
 VARIANTS = 16
 GENERIC_VARIANTS = 12
@@ -182,7 +182,7 @@ def _manifest(folder: Path, data: list[Sample], temperature: float) -> Manifest:
                 kind="slm",
                 quantization=QUANTIZATION,
                 max_tokens=MAX_TOKENS,
-                overlap=OVERLAP,
+                window=WINDOW,
                 calibration=schema.Affine(method="temperature", slope=1 / temperature),
             ),
         ),

@@ -17,7 +17,7 @@ def card(manifest: Manifest) -> str:
 
 {manifest.description}
 
-Reads canonical text (mask set `{manifest.mask_set}`), at most {slm.max_tokens} tokens, and
+Reads canonical text (mask set `{manifest.mask_set}`), in windows of {slm.window} tokens, and
 answers with one number in [0, 1]: the probability that a person on call would want to read the
 line. 0 is *{manifest.labels[0]}*, 1 is *{manifest.labels[1]}*.
 

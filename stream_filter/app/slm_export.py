@@ -67,7 +67,7 @@ def export_slm(
             "kind": "slm",
             "quantization": quantization,
             "max_tokens": max_tokens,
-            "overlap": max_tokens // 4,
+            "window": max_tokens,
             "calibration": calibration.model_dump(),
         }
 

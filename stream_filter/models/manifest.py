@@ -76,19 +76,14 @@ class SlmStage(_Part):
     output: str = "score"
     quantization: str = Field(min_length=1, description="How the weights are stored and run.")
     max_tokens: int = Field(ge=4, le=512)
-    overlap: int | None = Field(
+    window: int | None = Field(
         default=None,
-        ge=0,
-        description="A longer text is read in windows of max_tokens that overlap by so many "
-        "tokens, and the highest of their scores counts. Absent: only its first max_tokens.",
+        ge=8,
+        le=512,
+        description="A text of more tokens is read in windows of so many that overlap by half, and "
+        "the highest of their scores counts. Absent: only the first max_tokens are read.",
     )
     calibration: Affine
-
-    @model_validator(mode="after")
-    def _goes_on(self) -> Self:
-        if self.overlap is not None and self.overlap > self.max_tokens // 2:
-            raise ValueError("overlap is more than half of max_tokens")
-        return self
 
     @property
     def needs(self) -> tuple[str, ...]:

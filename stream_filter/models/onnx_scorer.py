@@ -52,8 +52,8 @@ class OnnxScorer:
     def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Scores of shape (n,), float32 in [0, 1], in the order of `texts`.
 
-        Long texts are `clipped`; of more than `max_tokens` tokens the first are read, or all in
-        windows, as the stage says. Raises `ScorerError` if the runtime fails.
+        Long texts are `clipped`. Of the tokens the first `max_tokens` are read, or all in windows,
+        as the stage says. Raises `ScorerError` if the runtime fails.
         """
         if not texts:
             return np.zeros(0, np.float32)
@@ -84,7 +84,7 @@ class OnnxScorer:
         except (UnicodeEncodeError, TypeError):  # lone surrogates cannot be UTF-8
             heads = [head.encode("utf-8", "replace").decode("utf-8") for head in heads]
             encodings = self._tokenizer.encode_batch_fast(heads)
-        if self._stage.overlap is None:
+        if self._stage.window is None:
             return [[encoding.ids] for encoding in encodings]
         return [
             [window.ids for window in (encoding, *encoding.overflowing)] for encoding in encodings
@@ -118,7 +118,10 @@ def load_slm(pack: ModelPack, threads: int, batch_size: int = 64) -> OnnxScorer:
 def _load_tokenizer(stage: SlmStage, read: Callable[[str], bytes], name: str) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_buffer(read(stage.tokenizer))
-        tokenizer.enable_truncation(stage.max_tokens, stride=stage.overlap or 0)
+        if stage.window is None:
+            tokenizer.enable_truncation(stage.max_tokens)
+        else:
+            tokenizer.enable_truncation(stage.window, stride=stage.window // 2)
         tokenizer.no_padding()
     except PackError:
         raise

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stream_filter.core.canonical import canonicalize
 from stream_filter.demo.generator import PlatformStream
 from stream_filter.models.fixed_scorer import FixedScorer
-from stream_filter.models.onnx_scorer import load_slm
+from stream_filter.models.onnx_scorer import OnnxScorer, load_slm
 from stream_filter.models.pack import load_pack
 from stream_filter.models.staged_scorer import StagedScorer
 
@@ -140,11 +140,23 @@ def test_two_sessions_agree() -> None:
     np.testing.assert_allclose(shipped().score(texts), other.score(texts), atol=1e-5)
 
 
-def test_only_the_head_of_a_text_counts() -> None:
-    """What lies beyond the limits of a text does not change its score."""
-    head = "disk failed " * 200
-    first, second = shipped().score([head, head + "user logged in" * 1000])
-    assert first == second
+def test_a_long_text_is_read_in_windows() -> None:
+    """With a window the score is the highest of any window's, wherever in the text it is; without
+    one it is the first window's."""
+    pack = load_pack(SHIPPED)
+    stage = pack.manifest.slm
+    assert stage is not None
+    assert stage.window is not None
+    windows = load_slm(pack, threads=1)
+    head_only = OnnxScorer(stage.model_copy(update={"window": None}), pack.read, threads=1)
+    calm = "frontend INFO page rendered in 0 ms " * 30
+    trouble = "payments ERROR order ORD-0 charged twice"
+    low, high = windows.score([calm, trouble])
+    assert high - low > 0.5
+    for text in (f"{calm} {trouble}", f"{calm} {trouble} {calm}"):
+        (found,) = windows.score([text])
+        assert found - low > 0.2
+        assert head_only.score([text]) == head_only.score([calm])
 
 
 @pytest.mark.parametrize(("threads", "batch_size"), [(0, 64), (1, 0), (-1, 1)])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream_filter.core.canonical import clipped
 from stream_filter.core.errors import PackError, ScorerError
 from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing, hashed_texts
@@ -50,7 +51,7 @@ def test_ngrams_are_those_of_each_text() -> None:
             rows = chunk.codes[:, start:end]
             found[chunk.first + place] = [row[row < hashing.buckets].tolist() for row in rows]
     for index, text in enumerate(texts):
-        data = f" {text[:2048].lower()} ".encode()
+        data = f" {clipped(text).lower()} ".encode()
         wanted = [[bucket(data[at : at + n]) for at in range(len(data) - n + 1)] for n in (2, 3, 4)]
         assert found[index] == wanted
 
@@ -67,11 +68,48 @@ def test_scout_score_depends_on_its_text_alone(make_pack: MakePack) -> None:
     assert scout.score([]).shape == (0,)
 
 
+def test_a_window_is_as_good_as_a_text(make_pack: MakePack) -> None:
+    """With a window, a text's logit is the highest of any `window` bytes that begin at a multiple
+    of half a window, or end with the text: each checked as a text of its own would be."""
+    window, weights = 32, np.random.default_rng(1).normal(size=1 << 12).astype(np.float32)
+    rarities = np.abs(weights[::-1]) + 0.1
+    hashing = Hashing(shortest=1, longest=1, bits=12)
+    whole = Scout(weights, rarities, hashing, Affine(method="none"))
+    reading = Scout(weights, rarities, hashing, Affine(method="none"), window)
+    texts = ["", "short", "x" * 30, "y" * 31, *("abcdefgh " * n for n in (4, 9, 40)), "é" * 90]
+    for text, found in zip(texts, reading.raw_logits(texts), strict=True):
+        data = f" {text} ".encode()
+        begins = [*range(0, max(1, len(data) - window), window // 2), max(0, len(data) - window)]
+        # One byte n-grams: a window's are those of its bytes, whatever stands beside it.
+        codes = [
+            next(iter(hashed_texts([text], hashing))).codes[0, begin : begin + window]
+            for begin in begins
+        ]
+        wanted = max(
+            (weights * rarities)[code].sum() / np.sqrt((rarities[code] ** 2).sum())
+            for code in codes
+        )
+        assert found == pytest.approx(wanted, rel=1e-4)
+        if len(data) <= window:
+            assert found == whole.raw_logits([text])[0]
+
+
+def test_a_scout_with_a_window_reads_each_text_alone(make_pack: MakePack) -> None:
+    """Alone and among others, in any chunk, a text has the same score; padding lowers none."""
+    pack = make_pack("scout", stages=[SCOUT_STAGE | {"window": 32}])
+    scout = load_scout(pack)
+    texts = [*TEXTS, "calm " * 50 + "dead" + " calm" * 50]
+    together = scout.score(texts * 300)
+    alone = np.array([scout.score([text])[0] for text in texts])
+    assert np.array_equal(together, np.tile(alone, 300))
+    assert alone[-1] > 3 * load_scout(make_pack("scout", name="whole")).score(texts)[-1]
+
+
 def test_scout_is_cheap() -> None:
     """On one core the scout reads at least 20,000 log lines a second, with its largest tables."""
     tables = np.ones(1 << 18, np.float32)
     hashing = Hashing(shortest=1, longest=5, bits=18)
-    scout = Scout(tables, tables, hashing, Affine(method="none"))
+    scout = Scout(tables, tables, hashing, Affine(method="none"), 128)
     texts = [f"payments ERROR order ORD-{n} was charged twice by worker {n}" for n in range(5_000)]
     scout.score(texts)
     before = time.thread_time()
