@@ -20,7 +20,6 @@ from stream_filter.models.pack import ModelPack
 from stream_filter.models.pack_writing import manifest_of, write_pack
 from stream_filter.models.scout import Scout, load_scout, written
 from stream_filter.models.scout_fitting import (
-    WINDOW_BYTES,
     FittedScout,
     Ngrams,
     fit_calibration,
@@ -39,6 +38,7 @@ class MadeScout:
     """A scout fitted to all texts, its calibration, and its scores of texts held out."""
 
     hashing: Hashing
+    window: int
     fitted: FittedScout
     calibration: Affine
     held_out: Floats
@@ -51,7 +51,7 @@ class MadeScout:
             self.fitted.rarities,
             self.hashing,
             self.calibration,
-            WINDOW_BYTES,
+            self.window,
         )
 
 
@@ -61,6 +61,7 @@ def make_scout(
     groups: Sequence[str],
     *,
     hashing: Hashing,
+    window: int,
     strength: float,
     known_share: float,
 ) -> MadeScout:
@@ -74,15 +75,16 @@ def make_scout(
     logits = np.zeros(len(texts))
     for fold in range(_FOLDS):
         fitted = _fit(ngrams, important, folds != fold, hashing, strength)
-        logits[folds == fold] = fitted.logits(texts, hashing)[folds == fold]
+        logits[folds == fold] = fitted.logits(texts, hashing, window)[folds == fold]
     fitted = _fit(ngrams, important, np.ones(len(texts), np.bool_), hashing, strength)
     slope, intercept = fit_calibration(
-        np.concatenate([logits, fitted.logits(texts, hashing)]),
+        np.concatenate([logits, fitted.logits(texts, hashing, window)]),
         np.concatenate([important, important]) > 0.5,
         np.repeat([1 - known_share, known_share], len(texts)),
     )
     return MadeScout(
         hashing=hashing,
+        window=window,
         fitted=fitted,
         calibration=Affine(
             method="platt", slope=slope, intercept=intercept + slope * fitted.offset
@@ -133,7 +135,7 @@ def write_scout(
                 "shortest": made.hashing.shortest,
                 "longest": made.hashing.longest,
                 "bits": made.hashing.bits,
-                "window": WINDOW_BYTES,
+                "window": made.window,
                 "calibration": made.calibration.model_dump(),
             }
         ],

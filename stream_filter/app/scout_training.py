@@ -20,6 +20,9 @@ from stream_filter.models.scout_fitting import (
 )
 
 HASHING = Hashing(shortest=2, longest=5, bits=18)
+WINDOW = 128
+"""Bytes. On held-out texts of loghub it forwards 0.01 more than none at recall 0.99, one of 64 bytes
+0.08 more; the narrower, the less padding hides."""
 STRENGTHS = (10.0, 1.0, 0.1)
 """Tried in this order: how freely the weights may grow."""
 _CLEARLY_LESS = 0.8
@@ -120,7 +123,7 @@ def _held_out(
         fitted = _fit(events, ngrams, ~fold, strength)
         codes, text = np.unique(events.codes[fold], return_inverse=True)
         texts = [events.texts[code] for code in codes.tolist()]
-        logits[fold] = fitted.logits(texts, HASHING)[text]
+        logits[fold] = fitted.logits(texts, HASHING, WINDOW)[text]
         tested |= fold
     return HeldOut(tested=tested, logits=logits, strength=strength, split=split)
 
