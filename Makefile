@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test train-test check bench chaos slow statistics schemas starter demo-pack clean
+.PHONY: demo test train-test check bench chaos slow statistics schemas starter demo-pack evasion clean
 
 demo: $(VENV)/.demo
 	$(BIN)/stream-filter demo $(ARGS)
@@ -43,6 +43,10 @@ starter: $(VENV)/.dev
 
 demo-pack: $(VENV)-train/.train
 	$(VENV)-train/bin/python -m models.demo $(ARGS)
+
+# The table of docs/packs.md: what attacks make the packs in models/ drop.
+evasion: $(VENV)/.dev
+	$(BIN)/python -m tests.evasion
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'

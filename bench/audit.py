@@ -73,7 +73,7 @@ class Stream:
             rows=ROWS,
             policy_id=f"{number // 2_000:016x}",
             model_id="fedcba9876543210",
-            mask_set="masks-1",
+            mask_set="masks-2",
             worker=f"gate-{partition % 2}",
             delivery="exactly_once",
             first_timestamp_ms=at_ms - 900,

@@ -38,6 +38,7 @@ class MadeScout:
     """A scout fitted to all texts, its calibration, and its scores of texts held out."""
 
     hashing: Hashing
+    window: int
     fitted: FittedScout
     calibration: Affine
     held_out: Floats
@@ -45,7 +46,13 @@ class MadeScout:
 
     @property
     def scout(self) -> Scout:
-        return Scout(self.fitted.weights, self.fitted.rarities, self.hashing, self.calibration)
+        return Scout(
+            self.fitted.weights,
+            self.fitted.rarities,
+            self.hashing,
+            self.calibration,
+            self.window,
+        )
 
 
 def make_scout(
@@ -54,6 +61,7 @@ def make_scout(
     groups: Sequence[str],
     *,
     hashing: Hashing,
+    window: int,
     strength: float,
     known_share: float,
 ) -> MadeScout:
@@ -67,15 +75,16 @@ def make_scout(
     logits = np.zeros(len(texts))
     for fold in range(_FOLDS):
         fitted = _fit(ngrams, important, folds != fold, hashing, strength)
-        logits[folds == fold] = fitted.logits(ngrams)[folds == fold]
+        logits[folds == fold] = fitted.logits(texts, hashing, window)[folds == fold]
     fitted = _fit(ngrams, important, np.ones(len(texts), np.bool_), hashing, strength)
     slope, intercept = fit_calibration(
-        np.concatenate([logits, fitted.logits(ngrams)]),
+        np.concatenate([logits, fitted.logits(texts, hashing, window)]),
         np.concatenate([important, important]) > 0.5,
         np.repeat([1 - known_share, known_share], len(texts)),
     )
     return MadeScout(
         hashing=hashing,
+        window=window,
         fitted=fitted,
         calibration=Affine(
             method="platt", slope=slope, intercept=intercept + slope * fitted.offset
@@ -126,6 +135,7 @@ def write_scout(
                 "shortest": made.hashing.shortest,
                 "longest": made.hashing.longest,
                 "bits": made.hashing.bits,
+                "window": made.window,
                 "calibration": made.calibration.model_dump(),
             }
         ],

@@ -31,13 +31,14 @@ from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.demo.platform import LEARNABLE
 from stream_filter.models import manifest as schema
 from stream_filter.models.manifest import Manifest, Quality
-from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.onnx_scorer import load_slm
 from stream_filter.models.pack import load_pack
 from stream_filter.training.vocabulary import trimmed
 
 NAME = "demo-platform"
 SEED = 7
 MAX_TOKENS = 64
+WINDOW = 20
 LAYERS = 1
 VARIANTS = 16
 GENERIC_VARIANTS = 12
@@ -129,8 +130,8 @@ def _measured(
     target: Path,
     held_out: list[Quality],
 ) -> Manifest:
-    scorer = OnnxScorer(load_pack(staged), threads=THREADS)
-    unquantized = OnnxScorer(load_pack(plain), threads=THREADS)
+    scorer = load_slm(load_pack(staged), threads=THREADS)
+    unquantized = load_slm(load_pack(plain), threads=THREADS)
     stream = measure.stream()
     distinct = sorted(set(stream.texts))
     int8, float32 = scorer.score(distinct), unquantized.score(distinct)
@@ -149,17 +150,25 @@ def _measured(
             split,
         ),
         measure.quality("largest difference of alone to in a batch", effect, split),
+        measure.quality("megabytes of the graph", _megabytes(staged), "int8"),
+        measure.quality("megabytes of the graph", _megabytes(plain), "float32"),
     ]
     before = _before(target, draft)
     paces = [figure for figure in before.quality if figure.metric == PACE] if before else []
-    if not paces:
+    if before is not None and paces:
+        speed = before.speed
+    else:
+        speed = measure.speed(scorer, THREADS)
         paces = [
             measure.quality(PACE, each.texts_per_s, f"{each.tokens} tokens, {each.machine}")
             for each in measure.speed(unquantized, THREADS)
         ]
     quality += paces
-    speed = before.speed if before is not None else measure.speed(scorer, THREADS)
     return draft.model_copy(update={"quality": tuple(quality), "speed": speed})
+
+
+def _megabytes(folder: Path) -> float:
+    return (folder / schema.GRAPH_NAME).stat().st_size / 1e6
 
 
 def _manifest(folder: Path, data: list[Sample], temperature: float) -> Manifest:
@@ -173,6 +182,7 @@ def _manifest(folder: Path, data: list[Sample], temperature: float) -> Manifest:
                 kind="slm",
                 quantization=QUANTIZATION,
                 max_tokens=MAX_TOKENS,
+                window=WINDOW,
                 calibration=schema.Affine(method="temperature", slope=1 / temperature),
             ),
         ),

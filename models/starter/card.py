@@ -27,7 +27,8 @@ def card(
 P(important) of a log line or event of any system: for the first day, when there are no labels.
 
 Reads canonical text (mask set `{MASK_SET_VERSION}`) with a scout alone, character n-grams and a
-linear model in numpy, and answers with one number in [0, 1]. *Important* is what the authors of
+linear model in numpy, in windows of 64 bytes of which the highest counts, and answers with one
+number in [0, 1]. *Important* is what the authors of
 a system would log as a warning or above, or raise an alert for: failure, loss, refusal, damage,
 exhaustion, time-outs that were not made good, crashes, breaches. 0 is *unimportant*.
 
@@ -59,7 +60,8 @@ AUC 0.5 is chance. Public logs were never trained on. The lines were written by 
 systems, many of them open source, so they speak of the same things; none was copied, and lines that
 came out too like one of loghub's were worded anew. While they were written, the figures of
 {", ".join(DEVELOPED_ON)} were looked at, which flatters these; those of the others were looked at
-once, at the end, and nothing was changed after it. What is important in loghub derives from levels
+once, at the end. After that only the window was set, by what padding hides: it cost 0.01 of the
+average AUC. What is important in loghub derives from levels
 and alert labels; the level was not in the text. Single systems rest on few templates.
 
 MiniLM cut to two layers and fine-tuned on two thirds of the same texts had 0.87 on the four where

@@ -11,10 +11,10 @@ import numpy as np
 from stream_filter import __version__
 from stream_filter.core.canonical import MASK_SET_VERSION, TEXT_LIMIT_CHARS
 from stream_filter.core.errors import ConfigError
-from stream_filter.models.manifest import CARD_NAME, GRAPH_NAME, TOKENIZER_NAME, Affine
+from stream_filter.models.manifest import CARD_NAME, GRAPH_NAME, TOKENIZER_NAME, Affine, SlmStage
 from stream_filter.models.onnx_scorer import OnnxScorer
 from stream_filter.models.pack import ModelPack
-from stream_filter.models.pack_writing import draft_pack, manifest_of, require_new, write_pack
+from stream_filter.models.pack_writing import manifest_of, require_new, write_pack
 from stream_filter.training.extra import require_extra
 
 if TYPE_CHECKING:
@@ -73,7 +73,12 @@ def import_pack(
         TOKENIZER_NAME: found.tokenizer.to_str().encode(),
     }
     facts = _facts(folder.name, source.name, name, most_tokens, as_it_is, graph, license_name)
-    scorer = OnnxScorer(draft_pack(facts, files), threads=1)
+    scorer = OnnxScorer(
+        SlmStage.model_validate(facts["stages"][0]),
+        files.__getitem__,
+        name=folder.name,
+        threads=1,
+    )
     _require_sound(scorer, found, label, most_tokens, source)
     pack = write_pack(folder, manifest_of(facts, files), files)
     return ImportedPack(pack=pack, label=name)

@@ -18,7 +18,7 @@ from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.model_card import model_card
 from stream_filter.app.pack_bench import measure_speed
 from stream_filter.app.sampling import sampled
-from stream_filter.app.scout_training import HASHING, MOST_TEXTS, TrainedScout, train_scout
+from stream_filter.app.scout_training import HASHING, MOST_TEXTS, WINDOW, TrainedScout, train_scout
 from stream_filter.app.slm_export import ExportedSlm, export_slm
 from stream_filter.app.slm_training import FEWEST_LABELS, SlmChoice, TrainedSlm, train_slm
 from stream_filter.app.splits import unsplit_groups
@@ -159,7 +159,7 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
         SCOUT_NAME: written(trained.fitted.weights, trained.fitted.rarities),
         **(second.exported.files if second else {}),
     }
-    scout = Scout(trained.fitted.weights, trained.fitted.rarities, HASHING, affine)
+    scout = Scout(trained.fitted.weights, trained.fitted.rarities, HASHING, affine, WINDOW)
     speed = [
         *measure_speed(scout=scout, slm=None, threads=1, machine=platform.machine()),
         *(second.exported.speed if second else ()),
@@ -173,6 +173,7 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
                 "shortest": HASHING.shortest,
                 "longest": HASHING.longest,
                 "bits": HASHING.bits,
+                "window": WINDOW,
                 "calibration": affine.model_dump(),
             },
             *([second.exported.stage] if second else []),

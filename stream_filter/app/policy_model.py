@@ -257,7 +257,7 @@ class TopicModel(_Closed):
                 "recall": 0.95,
                 "failure_probability": 0.05,
                 "pack": "0123456789abcdef",
-                "masks": "masks-1",
+                "masks": "masks-2",
                 "reading": "0123456789abcdef",
                 "labels": "0123456789abcdef",
                 "positives": 300,

@@ -20,6 +20,9 @@ from stream_filter.models.scout_fitting import (
 )
 
 HASHING = Hashing(shortest=2, longest=5, bits=18)
+WINDOW = 128
+"""Bytes. At recall 0.99 it forwards 0.01 more of loghub's held-out texts than none does, one of 64
+bytes 0.08 more; the narrower, the less padding hides."""
 STRENGTHS = (10.0, 1.0, 0.1)
 """Tried in this order: how freely the weights may grow."""
 _CLEARLY_LESS = 0.8
@@ -118,7 +121,9 @@ def _held_out(
     tested = np.zeros(len(events.codes), np.bool_)
     for fold in folds:
         fitted = _fit(events, ngrams, ~fold, strength)
-        logits[fold] = fitted.logits(ngrams)[events.codes[fold]]
+        codes, text = np.unique(events.codes[fold], return_inverse=True)
+        texts = [events.texts[code] for code in codes.tolist()]
+        logits[fold] = fitted.logits(texts, HASHING, WINDOW)[text]
         tested |= fold
     return HeldOut(tested=tested, logits=logits, strength=strength, split=split)
 

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from stream_filter.app.pack_bench import measure_speed
-from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.models.manifest import CARD_NAME, GRAPH_NAME, TOKENIZER_NAME, Affine, Speed
+from stream_filter.models.manifest import GRAPH_NAME, TOKENIZER_NAME, Affine, SlmStage, Speed
 from stream_filter.models.onnx_scorer import OnnxScorer
-from stream_filter.models.pack_writing import draft_pack
 
 MOST_MEAN_DIFFERENCE = 0.02
 MOST_CHANGED = 0.01
@@ -69,6 +67,7 @@ def export_slm(
             "kind": "slm",
             "quantization": quantization,
             "max_tokens": max_tokens,
+            "window": max_tokens,
             "calibration": calibration.model_dump(),
         }
 
@@ -108,27 +107,7 @@ def export_slm(
 
 
 def _scorer(stage: Mapping[str, Any], files: Mapping[str, bytes]) -> OnnxScorer:
-    facts = {
-        "name": "draft",
-        "description": "",
-        "stages": [stage],
-        "mask_set": MASK_SET_VERSION,
-        "labels": ("unimportant", "important"),
-        "training": {
-            "base": "",
-            "data": "",
-            "data_sha256": "0" * 64,
-            "texts": 0,
-            "important_texts": 0,
-            "templates": 0,
-            "seed": 0,
-            "libraries": {},
-        },
-        "quality": [],
-        "speed": [],
-        "license": {"pack": "", "base_weights": ""},
-    }
-    return OnnxScorer(draft_pack(facts, {CARD_NAME: b"", **files}), threads=1)
+    return OnnxScorer(SlmStage.model_validate(stage), files.__getitem__, threads=1)
 
 
 def _speed(scorer: OnnxScorer) -> tuple[Speed, ...]:

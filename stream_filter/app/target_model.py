@@ -152,7 +152,7 @@ class CalibrationModel(_Closed):
     pack: _Digest = Field(
         description="Id of the pack whose scores the labels had.", examples=["0123456789abcdef"]
     )
-    masks: str = Field(description="Mask set of the texts that it read.", examples=["masks-1"])
+    masks: str = Field(description="Mask set of the texts that it read.", examples=["masks-2"])
     reading: _Digest = Field(
         description="Digest of `format` and `text`: of what is read.", examples=["0123456789abcdef"]
     )

@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import click
+import numpy as np
 
+from stream_filter.app.evasion import dropped_by_attack
 from stream_filter.app.figures import RECALLS, Figures
 from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.pack_evaluation import PACK, Evaluation, evaluate_pack
@@ -34,6 +36,7 @@ _HEADER = ("auc", "95 % interval", *(f"fwd @ {recall:g}" for recall in RECALLS),
 @click.option("--slice", "slices", multiple=True, metavar="KEY", help="Show by this key, too.")
 @click.option("--min-recall", type=OpenShare(), help="Exit 1 below this.")
 @click.option("--max-forwarded", type=OpenShare(), help="Exit 1 if more is forwarded.")
+@click.option("--evasion", is_flag=True, help="Show what each attack makes PACK drop.")
 @click.option(
     "--html",
     "html_path",
@@ -65,6 +68,7 @@ async def evaluate(
     slices: tuple[str, ...],
     min_recall: float | None,
     max_forwarded: float | None,
+    evasion: bool,
     html_path: Path | None,
     encoder: str,
     minutes: float,
@@ -77,6 +81,9 @@ async def evaluate(
     Beside the pack: a keyword rule; n-grams; and, with the train extra, TF-IDF and a frozen
     encoder with logistic regression. All but the rule are trained on these events, fold by fold,
     whole groups held out.
+
+    --evasion dresses and hides the important events as an attacker would (padding, look-alike
+    letters, instructions and others), and shows how many then fall below the threshold.
 
     \b
     As a check in CI (exit code 1 if it fails):
@@ -91,9 +98,12 @@ async def evaluate(
     threshold = _threshold(rules, drop_below)
     if threshold is None and (min_recall is None) != (max_forwarded is None):
         raise click.UsageError("without a threshold, give --min-recall and --max-forwarded both")
+    if threshold is None and evasion:
+        raise click.UsageError("--evasion needs a threshold: --drop-below, or a policy's")
     pack = load_pack(pack_path)
     events = labelled_events(events_path, rules=rules, slices=slices)
-    scores = StagedScorer(pack, threads=os.cpu_count() or 1).score(events.texts)
+    scorer = StagedScorer(pack, threads=os.cpu_count() or 1)
+    scores = scorer.score(events.texts)
     found = evaluate_pack(
         scores, events, threshold=threshold, encoder=encoder, seed=seed, seconds=minutes * 60
     )
@@ -102,6 +112,7 @@ async def evaluate(
         at_recall = forwarded_share(
             scores.astype(float)[events.codes], events.important == 1, events.weights, min_recall
         )
+    dropped = _dropped(scorer, events, threshold) if evasion and threshold is not None else None
     failures = _failures(found, at_recall, min_recall, max_forwarded)
     if html_path is not None:
         page = evaluation_page(
@@ -115,14 +126,34 @@ async def evaluate(
                 "model_id": pack.model_id,
                 "failures": failures,
                 **_as_document(found, events),
+                "dropped_by_attack": dropped,
             }
         )
     else:
         _print(found, events)
+        if dropped is not None:
+            click.echo(f"\nshare of important events below {threshold:g}, by attack")
+            print_table(
+                ("attack", "dropped"), [(name, f"{share:.1%}") for name, share in dropped.items()]
+            )
         for failure in failures:
             click.echo(f"FAILED {failure}")
     if failures:
         raise SystemExit(EXIT_FAILED)
+
+
+def _dropped(scorer: StagedScorer, events: LabelledEvents, threshold: float) -> dict[str, float]:
+    important, routine = (
+        np.bincount(events.codes, events.weights * (events.important == label), len(events.texts))
+        for label in (1, 0)
+    )
+    return dropped_by_attack(
+        scorer.score,
+        events.texts,
+        important.astype(np.float64),
+        routine.astype(np.float64),
+        threshold,
+    )
 
 
 def _write(path: Path, page: str) -> None:

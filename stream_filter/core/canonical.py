@@ -6,19 +6,28 @@ Every pattern is written in the common subset of Python's `re` (ASCII) and RE2:
 no look-around, no back-references, explicit classes. RE2 runs it in linear
 time, whatever the input.
 
-The first step collapses each run of digits to one `0`. It is by far the
+Before the masks, `plain` undoes what only hides a word (`core.plain_text`); of
+a long text `clipped` leaves head and tail.
+
+The first mask collapses each run of digits to one `0`. It is by far the
 cheapest and makes most variants of a line equal, so an engine may remove
-duplicates after it and run the typed steps on what is left: they are functions
-of its output alone.
+duplicates once digits are equal and run all else on what is left.
 """
 
 import re
 from dataclasses import dataclass
 
-MASK_SET_VERSION = "masks-1"
+from stream_filter.core.plain_text import plain
+
+MASK_SET_VERSION = "masks-2"
 
 TEXT_LIMIT_CHARS = 2048
-"""Only the head of a text is read: bounds the cost of a hostile record."""
+"""Of a longer text only head and tail are read: bounds the cost of a hostile record."""
+
+TAIL_CHARS = 512
+"""Of them at the end: what somebody appends to a long text is read, too."""
+
+_GAP = " ... "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +117,15 @@ _REFERENCE = tuple(
 
 def canonicalize(text: str) -> str:
     """The canonical text of one raw text: the reference that column engines must equal."""
-    text = text[:TEXT_LIMIT_CHARS]
+    # Clipped twice: compatibility forms may make a text longer.
+    text = clipped(plain(clipped(text)))
     for pattern, replacement in _REFERENCE:
         text = pattern.sub(replacement, text)
     return text.strip(" ")
+
+
+def clipped(text: str) -> str:
+    """A text of at most `TEXT_LIMIT_CHARS`: of a longer one, head and tail."""
+    if len(text) <= TEXT_LIMIT_CHARS:
+        return text
+    return text[: TEXT_LIMIT_CHARS - TAIL_CHARS - len(_GAP)] + _GAP + text[-TAIL_CHARS:]

@@ -69,30 +69,27 @@ def forwarded_share(
 ) -> float:
     """Share of all events that is forwarded at the highest threshold that keeps `recall` of the
     important ones: what that recall costs. NaN without important events."""
-    kept, forwarded = _curve(scores, important, weights)
-    if not kept[-1]:
-        return float("nan")
-    # Sums of weights are not exact: half a millionth of an event is none.
-    enough = np.flatnonzero(kept >= recall * kept[-1] * (1 - 1e-9))
-    return float(forwarded[enough[0]] / forwarded[-1])
+    curve = _curve(scores, important, weights)
+    at = curve.reaching(recall)
+    return float("nan") if at is None else float(curve.forwarded[at] / curve.forwarded[-1])
 
 
 def threshold_at(
     scores: Floats, important: NDArray[np.bool_], weights: Floats, recall: float
 ) -> float:
-    """The highest score that, as a threshold, keeps `recall` of the important events."""
-    order = np.argsort(-scores, kind="stable")
-    kept = np.cumsum(weights[order] * important[order])
-    enough = np.flatnonzero(kept >= recall * kept[-1] * (1 - 1e-9))
-    return float(scores[order][enough[0]])
+    """The highest score that, as a threshold, keeps `recall` of the important events. NaN without
+    such events."""
+    curve = _curve(scores, important, weights)
+    at = curve.reaching(recall)
+    return float("nan") if at is None else float(curve.scores[at])
 
 
 def precision_recall(
     scores: Floats, important: NDArray[np.bool_], weights: Floats
 ) -> tuple[Floats, Floats]:
     """Recall and precision at each distinct score as the threshold, from the highest."""
-    kept, forwarded = _curve(scores, important, weights)
-    return kept / kept[-1], kept / forwarded
+    curve = _curve(scores, important, weights)
+    return curve.kept / curve.kept[-1], curve.kept / curve.forwarded
 
 
 def reliability(
@@ -138,11 +135,31 @@ def _auc_of_sorted(runs: NDArray[np.int64], important: NDArray[np.bool_], weight
     return float((positive * below).sum() / pairs)
 
 
-def _curve(scores: Floats, important: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """Weight of the important events, and of all, at or above each distinct score, downwards."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Curve:
+    """What each distinct score keeps as the threshold, downwards. All of one shape."""
+
+    scores: Floats
+    kept: Floats
+    """Weight of the important events at or above it."""
+    forwarded: Floats
+    """Weight of all of them."""
+
+    def reaching(self, recall: float) -> int | None:
+        """The place of the highest score that keeps `recall`; None without important events."""
+        if not self.kept[-1]:
+            return None
+        # Sums of weights are not exact: half a millionth of an event is none.
+        enough = np.flatnonzero(self.kept >= recall * self.kept[-1] * (1 - 1e-9))
+        return int(enough[0])
+
+
+def _curve(scores: Floats, important: NDArray[np.bool_], weights: Floats) -> _Curve:
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    kept = np.cumsum(weights[order] * important[order])[last]
-    forwarded = np.cumsum(weights[order])[last]
-    return kept, forwarded
+    return _Curve(
+        scores=ordered[last],
+        kept=np.cumsum(weights[order] * important[order])[last],
+        forwarded=np.cumsum(weights[order])[last],
+    )

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from cachebox import LRUCache
 from numpy.typing import NDArray
 
-from stream_filter.core.canonical import COLLAPSE, TEXT_LIMIT_CHARS, TYPED
+from stream_filter.core.canonical import COLLAPSE, TEXT_LIMIT_CHARS, TYPED, clipped
+from stream_filter.core.plain_text import CONTROLS, plain
 from stream_filter.core.policy import Format, TopicPolicy
 from stream_filter.core.template import TextTemplate
 from stream_filter.formats.columns import ColumnBuilder
@@ -113,13 +114,13 @@ class Remembered(Protocol):
 
 
 def with_equal_digits(texts: Sequence[str]) -> list[bytes]:
-    """The heads of the texts in UTF-8, every digit made 0.
+    """The texts, clipped, in UTF-8, every digit made 0.
 
     A mask set sees digits only as runs (`COLLAPSE`), so all of them may be made equal first: one
     pass over the batch's bytes, after which most variants of a line are the same.
     """
     if max(map(len, texts), default=0) > TEXT_LIMIT_CHARS:
-        texts = [text[:TEXT_LIMIT_CHARS] for text in texts]
+        texts = list(map(clipped, texts))
     try:
         keys = "\0".join(texts).encode().translate(_DIGITS_TO_0).split(b"\0")
         if len(keys) == len(texts):
@@ -144,7 +145,7 @@ def canonical_texts(
     missing = [key for key, text in by_key.items() if text is None]
     for key, text in zip(missing, _masked(missing), strict=True):
         by_key[key] = text
-        if len(key) <= _REMEMBERED_BYTES:
+        if len(key) <= _REMEMBERED_BYTES and len(text) <= _REMEMBERED_BYTES:
             remembered[key] = text
     # Texts that differed before the masks may be equal after them.
     distinct = dict.fromkeys(text for text in by_key.values() if text)
@@ -157,13 +158,19 @@ def canonical_texts(
 def _masked(texts: Sequence[bytes]) -> list[str]:
     if not texts:
         return []
-    column = pa.array([text.decode() for text in texts], pa.string())
+    column = pa.array(list(map(_plain, texts)), pa.string())
     for mask in (COLLAPSE, *TYPED):
         column = pc.replace_substring_regex(
             column, pattern=mask.pattern, replacement=mask.replacement
         )
     trimmed: list[str] = pc.utf8_trim(column, characters=" ").to_pylist()
     return trimmed
+
+
+def _plain(text: bytes) -> str:
+    if text.isascii():  # as nearly all are: no more to undo than controls
+        return text.translate(None, CONTROLS).decode()
+    return clipped(plain(text.decode()))
 
 
 def field_text(value: object) -> str:

@@ -42,6 +42,13 @@ class ScoutStage(_Part):
     shortest: int = Field(ge=1, le=8, description="Bytes of the shortest n-grams.")
     longest: int = Field(ge=1, le=8, description="Bytes of the longest n-grams.")
     bits: int = Field(ge=8, le=22, description="2^bits buckets.")
+    window: int | None = Field(
+        default=None,
+        ge=16,
+        le=4096,
+        description="A text is read in windows of so many bytes that overlap by half, and the "
+        "highest of their logits counts, so that no padding hides a part. Absent: as a whole.",
+    )
     calibration: Affine
 
     @model_validator(mode="after")
@@ -69,6 +76,13 @@ class SlmStage(_Part):
     output: str = "score"
     quantization: str = Field(min_length=1, description="How the weights are stored and run.")
     max_tokens: int = Field(ge=4, le=512)
+    window: int | None = Field(
+        default=None,
+        ge=8,
+        le=512,
+        description="A text of more tokens is read in windows of so many that overlap by half, and "
+        "the highest of their scores counts. Absent: only the first max_tokens are read.",
+    )
     calibration: Affine
 
     @property

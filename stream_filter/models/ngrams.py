@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.core.canonical import TEXT_LIMIT_CHARS
+from stream_filter.core.canonical import clipped
 
 _CHUNK_BYTES = 1 << 16  # what is in work stays in the processor's cache
 _MULTIPLIER = np.uint32(0x9E3779B1)
@@ -45,12 +45,12 @@ class HashedTexts:
 def hashed_texts(texts: Sequence[str], hashing: Hashing) -> Iterator[HashedTexts]:
     """The n-grams of each text's UTF-8 bytes, in lower case, with a space before and after.
 
-    Only the first `TEXT_LIMIT_CHARS` are read. A lone surrogate counts as a question mark.
+    Long texts are `clipped`. A lone surrogate counts as a question mark.
     """
     values: list[bytes] = []
     first = size = 0
     for at, text in enumerate(texts):
-        value = f" {text[:TEXT_LIMIT_CHARS].lower()} ".encode("utf-8", "replace")
+        value = f" {clipped(text).lower()} ".encode("utf-8", "replace")
         values.append(value)
         size += len(value)
         if size >= _CHUNK_BYTES:

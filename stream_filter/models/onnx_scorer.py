@@ -1,13 +1,13 @@
-"""Scores canonical texts with a pack's SLM on onnxruntime: the one door to that vendor."""
+"""Scores canonical texts with an SLM on onnxruntime: the one door to that vendor."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from stream_filter.core.canonical import TEXT_LIMIT_CHARS
+from stream_filter.core.canonical import clipped
 from stream_filter.core.errors import PackError, ScorerError
 from stream_filter.models.manifest import SlmStage
 from stream_filter.models.pack import ModelPack
@@ -16,49 +16,55 @@ _ORT_LOG_FATAL = 4
 
 
 class OnnxScorer:
-    """A pack's SLM in memory, ready to score. Any thread may call `score`, several at once.
+    """An SLM in memory, ready to score. Any thread may call `score`, several at once.
 
     A score depends on its text alone, not on the texts beside it (up to float
     noise below 1e-5), so a cache of scores by text is exact.
     """
 
-    def __init__(self, pack: ModelPack, threads: int, batch_size: int = 64) -> None:
-        """Load graph and tokenizer; `PackError` if either does not do what the manifest says.
+    def __init__(
+        self,
+        stage: SlmStage,
+        read: Callable[[str], bytes],
+        *,
+        name: str = "draft",
+        threads: int,
+        batch_size: int = 64,
+    ) -> None:
+        """Load graph and tokenizer; `PackError` if either does not do what the stage says.
 
+        `read` gives the bytes of a file that the stage names; `name` is the pack's, for errors;
         `threads` bounds the threads of the matrix products.
         """
         if threads < 1 or batch_size < 1:
             raise ValueError("threads and batch_size must be at least 1")
-        self.model_id = pack.model_id
-        stage = pack.manifest.slm
-        if stage is None:
-            raise PackError(
-                pack=pack.manifest.name,
-                file="manifest.json",
-                problem="has no slm among its stages",
-                way_out="name a pack that has one",
-            )
         self._stage = stage
         self._batch_size = batch_size
-        self._tokenizer = _load_tokenizer(pack, stage)
-        self._session = _load_session(pack, stage, threads)
+        self._tokenizer = _load_tokenizer(stage, read, name)
+        self._session = _load_session(stage, read, name, threads)
         try:
             probe = self.score(("", "probe of the graph"))
         except ScorerError as error:
-            raise _graph_error(pack, stage, f"cannot be run ({error})") from error
+            raise _graph_error(name, stage, f"cannot be run ({error})") from error
         if not np.isfinite(probe).all():
-            raise _graph_error(pack, stage, "gives scores that are not numbers")
+            raise _graph_error(name, stage, "gives scores that are not numbers")
 
     def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Scores of shape (n,), float32 in [0, 1], in the order of `texts`.
 
-        Only the first `TEXT_LIMIT_CHARS` of a text and `max_tokens` of its
-        tokens are read. Raises `ScorerError` if the runtime fails.
+        Long texts are `clipped`. Of the tokens the first `max_tokens` are read, or all in windows,
+        as the stage says. Raises `ScorerError` if the runtime fails.
         """
-        scores = np.zeros(len(texts), np.float32)
         if not texts:
-            return scores
-        tokens = self._tokenize(texts)
+            return np.zeros(0, np.float32)
+        windows = self._tokenize(texts)
+        scores = self._score([ids for each in windows for ids in each])
+        counts = np.fromiter(map(len, windows), np.int64, len(windows))
+        highest: NDArray[np.float32] = np.maximum.reduceat(scores, np.cumsum(counts) - counts)
+        return highest
+
+    def _score(self, tokens: Sequence[list[int]]) -> NDArray[np.float32]:
+        scores = np.zeros(len(tokens), np.float32)
         lengths = np.fromiter((len(ids) for ids in tokens), np.int64, len(tokens))
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), self._batch_size):
@@ -70,14 +76,19 @@ class OnnxScorer:
             scores[chosen] = self._run(ids, mask)
         return scores
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        heads = [text[:TEXT_LIMIT_CHARS] for text in texts]
+    def _tokenize(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """The token ids of each text's windows: one at least."""
+        heads = list(map(clipped, texts))
         try:
             encodings = self._tokenizer.encode_batch_fast(heads)
         except (UnicodeEncodeError, TypeError):  # lone surrogates cannot be UTF-8
             heads = [head.encode("utf-8", "replace").decode("utf-8") for head in heads]
             encodings = self._tokenizer.encode_batch_fast(heads)
-        return [encoding.ids for encoding in encodings]
+        if self._stage.window is None:
+            return [[encoding.ids] for encoding in encodings]
+        return [
+            [window.ids for window in (encoding, *encoding.overflowing)] for encoding in encodings
+        ]
 
     def _run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         feed = {self._stage.input_ids: ids, self._stage.attention_mask: mask}
@@ -91,16 +102,32 @@ class OnnxScorer:
         return clipped
 
 
-def _load_tokenizer(pack: ModelPack, stage: SlmStage) -> Tokenizer:
+def load_slm(pack: ModelPack, threads: int, batch_size: int = 64) -> OnnxScorer:
+    """The SLM of a pack. Raises PackError where it has none, or one that does not load."""
+    name, stage = pack.manifest.name, pack.manifest.slm
+    if stage is None:
+        raise PackError(
+            pack=name,
+            file="manifest.json",
+            problem="has no slm among its stages",
+            way_out="name a pack that has one",
+        )
+    return OnnxScorer(stage, pack.read, name=name, threads=threads, batch_size=batch_size)
+
+
+def _load_tokenizer(stage: SlmStage, read: Callable[[str], bytes], name: str) -> Tokenizer:
     try:
-        tokenizer = Tokenizer.from_buffer(pack.read(stage.tokenizer))
-        tokenizer.enable_truncation(stage.max_tokens)
+        tokenizer = Tokenizer.from_buffer(read(stage.tokenizer))
+        if stage.window is None:
+            tokenizer.enable_truncation(stage.max_tokens)
+        else:
+            tokenizer.enable_truncation(stage.window, stride=stage.window // 2)
         tokenizer.no_padding()
     except PackError:
         raise
     except Exception as error:  # the library raises bare Exception
         raise PackError(
-            pack=pack.manifest.name,
+            pack=name,
             file=stage.tokenizer,
             problem=f"is not a tokenizer ({_one_line(error)})",
             way_out="build the pack again",
@@ -108,7 +135,9 @@ def _load_tokenizer(pack: ModelPack, stage: SlmStage) -> Tokenizer:
     return tokenizer
 
 
-def _load_session(pack: ModelPack, stage: SlmStage, threads: int) -> ort.InferenceSession:
+def _load_session(
+    stage: SlmStage, read: Callable[[str], bytes], name: str, threads: int
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -117,23 +146,21 @@ def _load_session(pack: ModelPack, stage: SlmStage, threads: int) -> ort.Inferen
     options.enable_cpu_mem_arena = False  # an arena keeps the largest batch's memory for ever
     options.log_severity_level = _ORT_LOG_FATAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    graph = pack.read(stage.graph)
+    graph = read(stage.graph)
     try:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's errors share no public base class
-        raise _graph_error(pack, stage, f"does not load ({_one_line(error)})") from error
+        raise _graph_error(name, stage, f"does not load ({_one_line(error)})") from error
     declared = {stage.input_ids, stage.attention_mask}
     if {node.name for node in session.get_inputs()} != declared:
-        raise _graph_error(pack, stage, f"its inputs are not {', '.join(sorted(declared))}")
+        raise _graph_error(name, stage, f"its inputs are not {', '.join(sorted(declared))}")
     if stage.output not in {node.name for node in session.get_outputs()}:
-        raise _graph_error(pack, stage, f"it has no output {stage.output!r}")
+        raise _graph_error(name, stage, f"it has no output {stage.output!r}")
     return session
 
 
-def _graph_error(pack: ModelPack, stage: SlmStage, problem: str) -> PackError:
-    return PackError(
-        pack=pack.manifest.name, file=stage.graph, problem=problem, way_out="build the pack again"
-    )
+def _graph_error(name: str, stage: SlmStage, problem: str) -> PackError:
+    return PackError(pack=name, file=stage.graph, problem=problem, way_out="build the pack again")
 
 
 def _one_line(error: Exception) -> str:

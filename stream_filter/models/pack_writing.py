@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -16,27 +15,6 @@ from pydantic import ValidationError
 from stream_filter.core.errors import PackError
 from stream_filter.models.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest
 from stream_filter.models.pack import ModelPack, first_problem, load_pack
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftPack(ModelPack):
-    """A pack in memory: its stages can be run and measured before it is written."""
-
-    files: Mapping[str, bytes]
-
-    def read(self, name: str) -> bytes:
-        return self.files[name]
-
-
-def draft_pack(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> DraftPack:
-    """As `manifest_of`; nothing is written."""
-    return DraftPack(
-        folder=Path(),
-        manifest=manifest_of(facts, files),
-        manifest_bytes=b"",
-        model_id="",
-        files=files,
-    )
 
 
 def manifest_of(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from stream_filter.core.errors import PackError
 from stream_filter.models.manifest import Affine
-from stream_filter.models.ngrams import Hashing, hashed_texts
+from stream_filter.models.ngrams import HashedTexts, Hashing, hashed_texts
 from stream_filter.models.pack import ModelPack
+
+Places = NDArray[np.int64]
 
 
 class Scout:
@@ -17,6 +19,8 @@ class Scout:
 
     A text's logit is Σ w·r / √(Σ r²) over all its n-grams, where w is the weight and r the rarity
     of an n-gram's bucket: a linear model on rarity-weighted counts, scaled for the text's length.
+    With a window, it is the highest such sum of any `window` bytes in a row, in steps of half a
+    window: what else stands in the text does not hide them.
     """
 
     def __init__(
@@ -25,6 +29,7 @@ class Scout:
         rarities: NDArray[np.float32],
         hashing: Hashing,
         calibration: Affine,
+        window: int | None = None,
     ) -> None:
         """`weights`, `rarities`: shape (buckets,). Rarities are ≥ 0."""
         # One more bucket, without weight, for places where no n-gram begins.
@@ -32,19 +37,20 @@ class Scout:
         self._squares = np.append(rarities * rarities, np.float32(0))
         self._hashing = hashing
         self._calibration = calibration
+        self._window = window
 
     def raw_logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Shape (n,): before calibration."""
         found = np.zeros(len(texts))
         for chunk in hashed_texts(texts, self._hashing):
+            starts, ends, first = _windows(chunk, self._window)
             sums, norms = (
-                np.add.reduceat(
-                    sum(table[row] for row in chunk.codes), chunk.starts, dtype=np.float64
-                )
+                _sums(sum(table[row] for row in chunk.codes), starts, ends)
                 for table in (self._products, self._squares)
             )
+            logits = sums / np.sqrt(np.maximum(norms, 1e-12))
             place = slice(chunk.first, chunk.first + len(chunk.starts))
-            found[place] = sums / np.sqrt(np.maximum(norms, 1e-12))
+            found[place] = np.maximum.reduceat(logits, first)
         return found
 
     def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -52,6 +58,29 @@ class Scout:
         logits = self.raw_logits(texts) * self._calibration.slope + self._calibration.intercept
         scores: NDArray[np.float32] = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
         return scores
+
+
+def _windows(chunk: HashedTexts, window: int | None) -> tuple[Places, Places, Places]:
+    """Where each window of each text begins and ends, shape (windows,), and each text's first
+    window, shape (texts,)."""
+    starts = chunk.starts
+    ends = np.append(starts[1:], chunk.codes.shape[1])
+    if window is None:
+        return starts, ends, np.arange(len(starts))
+    step = window // 2
+    counts = 1 + np.maximum(0, -((window - (ends - starts)) // step))
+    first = np.cumsum(counts) - counts
+    nth = np.arange(counts.sum()) - np.repeat(first, counts)
+    # The last one is as long as the others: it begins earlier, not later.
+    latest = np.maximum(starts, ends - window)
+    begin = np.minimum(np.repeat(starts, counts) + nth * step, np.repeat(latest, counts))
+    return begin, np.minimum(begin + window, np.repeat(ends, counts)), first
+
+
+def _sums(values: NDArray[np.float32], starts: Places, ends: Places) -> NDArray[np.float64]:
+    """Of each window. Exact to float64 whatever stands beside it: a text's score is its own."""
+    bounds = np.stack([starts, ends], axis=1).ravel()
+    return np.add.reduceat(np.append(values, np.float32(0)), bounds, dtype=np.float64)[::2]
 
 
 def load_scout(pack: ModelPack) -> Scout:
@@ -73,7 +102,7 @@ def load_scout(pack: ModelPack) -> Scout:
         )
     if not np.isfinite(arrays).all() or (arrays[1] < 0).any():
         raise _error(pack, stage.weights, "holds numbers that are no weights")
-    return Scout(arrays[0], arrays[1], hashing, stage.calibration)
+    return Scout(arrays[0], arrays[1], hashing, stage.calibration, stage.window)
 
 
 def written(weights: NDArray[np.float32], rarities: NDArray[np.float32]) -> bytes:

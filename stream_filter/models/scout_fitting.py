@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing, hashed_texts
+from stream_filter.models.scout import Scout
 
 Floats = NDArray[np.float64]
 _MEMORY = 12  # pairs of steps that L-BFGS remembers
@@ -53,13 +55,10 @@ class FittedScout:
     rarities: NDArray[np.float32]
     offset: float
 
-    def logits(self, ngrams: Ngrams) -> Floats:
-        """Shape (texts,), offset included."""
-        rarity = self.rarities.astype(np.float64)[ngrams.codes]
-        norms = np.bincount(ngrams.rows, rarity * rarity, ngrams.texts)
-        sums = np.bincount(ngrams.rows, rarity * self.weights[ngrams.codes], ngrams.texts)
-        logits: Floats = sums / np.sqrt(np.maximum(norms, 1e-12)) + self.offset
-        return logits
+    def logits(self, texts: Sequence[str], hashing: Hashing, window: int) -> Floats:
+        """Shape (texts,), offset included: as a pack's scout with this window says."""
+        scout = Scout(self.weights, self.rarities, hashing, Affine(method="none"), window)
+        return scout.raw_logits(texts) + self.offset
 
 
 def fit_scout(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from stream_filter.core.errors import ScorerError
 from stream_filter.models.manifest import Affine
-from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.onnx_scorer import OnnxScorer, load_slm
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.scout import Scout, load_scout
 
@@ -29,7 +29,7 @@ class StagedScorer:
         self.model_id = pack.model_id
         self.scout: Scout | None = load_scout(pack) if pack.manifest.scout else None
         self.slm: OnnxScorer | None = (
-            OnnxScorer(pack, threads, batch_size) if pack.manifest.slm else None
+            load_slm(pack, threads, batch_size) if pack.manifest.slm else None
         )
         self._band = pack.manifest.band
 

@@ -244,7 +244,7 @@ def block_of(rules: TopicPolicy, score: NDArray[np.float32], *, at_ms: int) -> B
             rows=rows,
             policy_id="p",
             model_id="m1",
-            mask_set="masks-1",
+            mask_set="masks-2",
             worker="w",
             delivery="exactly_once",
             first_timestamp_ms=0,

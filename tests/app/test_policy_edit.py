@@ -25,7 +25,7 @@ calibration:
   recall: 0.95
   failure_probability: 0.05
   pack: "0123456789012345"
-  masks: "masks-1"
+  masks: "masks-2"
   reading: "READING"
   labels: "1234567890123e45"
   positives: 100
@@ -49,7 +49,7 @@ def bound(path: Path, topic: str) -> CalibratedFor:
         recall=0.95,
         failure_probability=0.05,
         model_id="0123456789012345",
-        mask_set="masks-1",
+        mask_set="masks-2",
         reading_id=rules.reading_id if rules else "",
         labels_id="1234567890123e45",
         positives=100,

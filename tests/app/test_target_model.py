@@ -25,7 +25,7 @@ topics:
 READING = "2549b9f37f470e47"
 CALIBRATION = (
     "calibration: {drop_below: 0.2, recall: 0.95, failure_probability: 0.05, "
-    f'pack: 0123456789abcdef, masks: masks-1, reading: "{READING}", labels: 0123456789abcdef, '
+    f'pack: 0123456789abcdef, masks: masks-2, reading: "{READING}", labels: 0123456789abcdef, '
     'positives: 100, at: "2026-01-31T12:00:00Z"}'
 )
 TARGET = "target: {recall: 0.95}"
@@ -55,7 +55,7 @@ def test_everything_is_frozen(write: Write) -> None:
         recall=0.95,
         failure_probability=0.05,
         model_id="0123456789abcdef",
-        mask_set="masks-1",
+        mask_set="masks-2",
         reading_id=READING,
         labels_id="0123456789abcdef",
         positives=100,
@@ -174,7 +174,7 @@ BROKEN = {
     ),
     "nothing to certify": (TOPIC + RAW + "\n    " + KNOWN, "certify_within: needs a target"),
     "other masks": (
-        SOUND.replace("masks-1", "masks-0"),
+        SOUND.replace("masks-2", "masks-0"),
         f":8: {HERE}.calibration.masks: the threshold was calibrated on mask set 'masks-0', this",
     ),
     "other text": (

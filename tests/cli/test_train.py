@@ -139,6 +139,19 @@ def test_evaluate_as_a_check(
     assert ("FAILED" in result.stdout) == (code == 1)
 
 
+def test_evaluate_shows_what_attacks_do(invoke: Invoke, labelled: Path, trained: Path) -> None:
+    """With a threshold, each attack's share of dropped important events, as table and JSON; without
+    one it is refused."""
+    asked = ("evaluate", trained, labelled, "--evasion")
+    found = json.loads(invoke(*asked, "--drop-below", "0.3", "--json").stdout)["dropped_by_attack"]
+    assert found["look-alike letters"] == found["none"] < 0.5
+    assert all(0 <= share <= 1 for share in found.values())
+    assert "zero-width characters" in invoke(*asked, "--drop-below", "0.3").stdout
+    refused = invoke(*asked)
+    assert refused.exit_code == 2
+    assert "needs a threshold" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

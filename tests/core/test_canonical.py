@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from stream_filter.core.canonical import (
     COLLAPSE,
     MASK_SET_VERSION,
+    TAIL_CHARS,
     TEXT_LIMIT_CHARS,
     TYPED,
     canonicalize,
+    clipped,
 )
+from stream_filter.core.plain_text import CONTROLS, LOOK_ALIKES, SPACES, UNSEEN
 
 GOLDEN = Path(__file__).parent / "golden" / "mask_sets.json"
 
@@ -27,7 +30,7 @@ EXAMPLES = [
     ("user42 ORD-123456 blk_-1608999687919862906", "user0 ORD-0 blk_-0"),
     ("1700000000123", "0"),
     # digits of other scripts are words to the model, not numbers
-    ("\u0664\u0662 é 12 ü", "\u0664\u0662 é 0 ü"),
+    ("\u0664\u0662 日 12 ж", "\u0664\u0662 日 0 ж"),
     # hex
     ("at 0x7FFDEADBEEF", "at <hex>"),
     ("commit 5d41402abc4b2a76b9719d911017c592 ok", "commit <hex> ok"),
@@ -83,7 +86,8 @@ def test_examples(raw: str, expected: str) -> None:
 def test_mask_set_digest_is_golden() -> None:
     """Whoever changes a mask gives the mask set a new version: packs are bound to it."""
     content = [asdict(mask) for mask in (COLLAPSE, *TYPED)]
-    content.append({"limit": TEXT_LIMIT_CHARS})
+    content.append({"limit": TEXT_LIMIT_CHARS, "tail": TAIL_CHARS, "look_alikes": LOOK_ALIKES})
+    content.append({"unseen": UNSEEN.pattern, "spaces": SPACES.pattern, "controls": [*CONTROLS]})
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     golden = json.loads(GOLDEN.read_text())
     assert golden.get(MASK_SET_VERSION) == digest, (
@@ -129,10 +133,14 @@ def test_numbers_do_not_matter(text: str, one: int, other: int) -> None:
 
 @settings(deadline=None)
 @given(st.text(alphabet="0a", min_size=1, max_size=50))
-def test_only_the_head_counts(tail: str) -> None:
-    """What stands beyond the limit changes nothing."""
-    head = "x y " * (TEXT_LIMIT_CHARS // 4)
-    assert canonicalize(head + tail) == canonicalize(head)
+def test_head_and_tail_count(middle: str) -> None:
+    """Of a text beyond the limit head and tail are read, and nothing between them."""
+    head, tail = "x y " * (TEXT_LIMIT_CHARS // 4), "z " * (TAIL_CHARS // 2)
+    read = canonicalize(head + middle + tail + "disk lost")
+    assert read.startswith("x y x y ")
+    assert read.endswith(" z z disk lost")
+    assert read == canonicalize(head + tail + "disk lost")
+    assert len(clipped(head + middle + tail)) == TEXT_LIMIT_CHARS
 
 
 @pytest.mark.parametrize(
@@ -142,4 +150,4 @@ def test_only_the_head_counts(tail: str) -> None:
 def test_hostile_repetition_ends(unit: str) -> None:
     """A megabyte of what a pattern could backtrack over is masked like any other text."""
     hostile = unit * (1_000_000 // len(unit))
-    assert canonicalize(hostile) == canonicalize(hostile[:TEXT_LIMIT_CHARS])
+    assert canonicalize(hostile) == canonicalize(clipped(hostile))

@@ -45,8 +45,8 @@ def policy_of(*topics: str, forward_to: str = "llm.analysis") -> Policy:
 
 
 def test_policy_id_is_golden() -> None:
-    """The id of a given content never changes: it stands in every ledger block."""
-    assert Policy(topics=(BASE,)).policy_id == "e5764958b511b4e3"
+    """Of given content and masks the id never changes: it stands in every ledger block."""
+    assert Policy(topics=(BASE,)).policy_id == "32935a31ef25f4f1"
 
 
 FOR = CalibratedFor(
@@ -54,7 +54,7 @@ FOR = CalibratedFor(
     recall=0.95,
     failure_probability=0.05,
     model_id="0123456789abcdef",
-    mask_set="masks-1",
+    mask_set="masks-2",
     reading_id="0123456789abcdef",
     labels_id="0123456789abcdef",
     positives=100,

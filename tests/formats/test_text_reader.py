@@ -37,6 +37,7 @@ PIECES = st.sampled_from(
         ),
         *('"', "?", "#", "://", "[", "]", "T", "Z", "UTC", "GMT", "Jan", "Dec", "Mon", "0x", "<"),
         *(">", "%", "é", "ß", "\u0660", "\u2028", "\x00", "\x1f", "\xa0", "\ufeff", "\U0001f600"),
+        *("а", "ѕ", "Ж", "Ω", "\u200b", "\u0301", "ﷺ", "１", "²", "\x7f", "\x08", "が", "한"),
         *("deadbeef", "abcdefghijklmnopqrstuvwxyz", "::"),
         *(" ", "\t", "\n", "\r", "\v", "\f", "\x1c", "\x85"),
     ]
@@ -140,7 +141,8 @@ def test_long_fields_are_cut() -> None:
     """Ten megabytes in one field leave a text within the limit, with what stands before it."""
     big = b'{"a":"start","b":"' + b"x" * 10_000_000 + b'"}'
     (text,) = read(json_reader("{a} {b}"), [big])
-    assert text == "start " + "x" * (TEXT_LIMIT_CHARS - 6)
+    assert text.startswith("start xxx")
+    assert len(text) == TEXT_LIMIT_CHARS
 
 
 VALUES = st.one_of(

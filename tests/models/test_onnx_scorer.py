@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from stream_filter.core.canonical import canonicalize
 from stream_filter.demo.generator import PlatformStream
 from stream_filter.models.fixed_scorer import FixedScorer
-from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.onnx_scorer import OnnxScorer, load_slm
 from stream_filter.models.pack import load_pack
+from stream_filter.models.staged_scorer import StagedScorer
 
 SHIPPED = Path(__file__).parents[2] / "models" / "demo-platform"
 ODD = (
@@ -42,9 +43,9 @@ class Scorer(Protocol):
 
 
 @cache
-def shipped() -> OnnxScorer:
+def shipped() -> StagedScorer:
     """The shipped pack, loaded once."""
-    return OnnxScorer(load_pack(SHIPPED), threads=2)
+    return StagedScorer(load_pack(SHIPPED), threads=2)
 
 
 def fixed() -> FixedScorer:
@@ -135,22 +136,34 @@ def test_model_id(scorer: Scorer) -> None:
 def test_two_sessions_agree() -> None:
     """Another session, with other threads and batches, gives the same scores."""
     texts = sorted(set(stream()[0]))
-    other = OnnxScorer(load_pack(SHIPPED), threads=1, batch_size=7)
+    other = load_slm(load_pack(SHIPPED), threads=1, batch_size=7)
     np.testing.assert_allclose(shipped().score(texts), other.score(texts), atol=1e-5)
 
 
-def test_only_the_head_of_a_text_counts() -> None:
-    """What lies beyond the limits of a text does not change its score."""
-    head = "disk failed " * 200
-    first, second = shipped().score([head, head + "user logged in" * 1000])
-    assert first == second
+def test_a_long_text_is_read_in_windows() -> None:
+    """With a window the score is the highest of any window's, wherever in the text it is; without
+    one it is the first window's."""
+    pack = load_pack(SHIPPED)
+    stage = pack.manifest.slm
+    assert stage is not None
+    assert stage.window is not None
+    windows = load_slm(pack, threads=1)
+    head_only = OnnxScorer(stage.model_copy(update={"window": None}), pack.read, threads=1)
+    calm = "frontend INFO page rendered in 0 ms " * 30
+    trouble = "payments ERROR order ORD-0 charged twice"
+    low, high = windows.score([calm, trouble])
+    assert high - low > 0.5
+    for text in (f"{calm} {trouble}", f"{calm} {trouble} {calm}"):
+        (found,) = windows.score([text])
+        assert found - low > 0.2
+        assert head_only.score([text]) == head_only.score([calm])
 
 
 @pytest.mark.parametrize(("threads", "batch_size"), [(0, 64), (1, 0), (-1, 1)])
 def test_bad_arguments(threads: int, batch_size: int) -> None:
     """Threads and batch size below one are refused."""
     with pytest.raises(ValueError, match="at least 1"):
-        OnnxScorer(load_pack(SHIPPED), threads=threads, batch_size=batch_size)
+        load_slm(load_pack(SHIPPED), threads=threads, batch_size=batch_size)
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stream_filter.core.errors import PackError
-from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.onnx_scorer import load_slm
 from stream_filter.models.pack import load_pack
 
 SHIPPED = Path(__file__).parents[2] / "models" / "demo-platform"
@@ -160,7 +160,7 @@ def test_garbage_that_is_vouched_for(folder: Path, name: str, data: bytes) -> No
     """A graph or tokenizer that does not load is a PackError, whatever its digest."""
     replace(folder, name, data)
     with pytest.raises(PackError, match=name):
-        OnnxScorer(load_pack(folder), threads=1)
+        load_slm(load_pack(folder), threads=1)
 
 
 @pytest.mark.parametrize("key", ["input_ids", "attention_mask", "output"])
@@ -168,7 +168,7 @@ def test_graph_without_the_promised_names(folder: Path, key: str) -> None:
     """A graph that lacks an input or the output of the manifest is refused."""
     rewrite(folder, lambda document: document["stages"][0].update({key: "elsewhere"}))
     with pytest.raises(PackError, match="elsewhere"):
-        OnnxScorer(load_pack(folder), threads=1)
+        load_slm(load_pack(folder), threads=1)
 
 
 def test_file_changed_after_loading(folder: Path) -> None:
@@ -176,7 +176,7 @@ def test_file_changed_after_loading(folder: Path) -> None:
     pack = load_pack(folder)
     (folder / "model.onnx").write_bytes(b"other")
     with pytest.raises(PackError, match="digest"):
-        OnnxScorer(pack, threads=1)
+        load_slm(pack, threads=1)
 
 
 def test_pack_that_goes_away_is_noticed(folder: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream_filter.core.canonical import clipped
 from stream_filter.core.errors import PackError, ScorerError
 from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing, hashed_texts
-from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.onnx_scorer import load_slm
 from stream_filter.models.pack import load_pack
 from stream_filter.models.pack_writing import write_pack
 from stream_filter.models.scout import Scout, load_scout
@@ -50,7 +51,7 @@ def test_ngrams_are_those_of_each_text() -> None:
             rows = chunk.codes[:, start:end]
             found[chunk.first + place] = [row[row < hashing.buckets].tolist() for row in rows]
     for index, text in enumerate(texts):
-        data = f" {text[:2048].lower()} ".encode()
+        data = f" {clipped(text).lower()} ".encode()
         wanted = [[bucket(data[at : at + n]) for at in range(len(data) - n + 1)] for n in (2, 3, 4)]
         assert found[index] == wanted
 
@@ -67,11 +68,48 @@ def test_scout_score_depends_on_its_text_alone(make_pack: MakePack) -> None:
     assert scout.score([]).shape == (0,)
 
 
+def test_a_window_is_as_good_as_a_text(make_pack: MakePack) -> None:
+    """With a window, a text's logit is the highest of any `window` bytes that begin at a multiple
+    of half a window, or end with the text: each checked as a text of its own would be."""
+    window, weights = 32, np.random.default_rng(1).normal(size=1 << 12).astype(np.float32)
+    rarities = np.abs(weights[::-1]) + 0.1
+    hashing = Hashing(shortest=1, longest=1, bits=12)
+    whole = Scout(weights, rarities, hashing, Affine(method="none"))
+    reading = Scout(weights, rarities, hashing, Affine(method="none"), window)
+    texts = ["", "short", "x" * 30, "y" * 31, *("abcdefgh " * n for n in (4, 9, 40)), "é" * 90]
+    for text, found in zip(texts, reading.raw_logits(texts), strict=True):
+        data = f" {text} ".encode()
+        begins = [*range(0, max(1, len(data) - window), window // 2), max(0, len(data) - window)]
+        # One byte n-grams: a window's are those of its bytes, whatever stands beside it.
+        codes = [
+            next(iter(hashed_texts([text], hashing))).codes[0, begin : begin + window]
+            for begin in begins
+        ]
+        wanted = max(
+            (weights * rarities)[code].sum() / np.sqrt((rarities[code] ** 2).sum())
+            for code in codes
+        )
+        assert found == pytest.approx(wanted, rel=1e-4)
+        if len(data) <= window:
+            assert found == whole.raw_logits([text])[0]
+
+
+def test_a_scout_with_a_window_reads_each_text_alone(make_pack: MakePack) -> None:
+    """Alone and among others, in any chunk, a text has the same score; padding lowers none."""
+    pack = make_pack("scout", stages=[SCOUT_STAGE | {"window": 32}])
+    scout = load_scout(pack)
+    texts = [*TEXTS, "calm " * 50 + "dead" + " calm" * 50]
+    together = scout.score(texts * 300)
+    alone = np.array([scout.score([text])[0] for text in texts])
+    assert np.array_equal(together, np.tile(alone, 300))
+    assert alone[-1] > 3 * load_scout(make_pack("scout", name="whole")).score(texts)[-1]
+
+
 def test_scout_is_cheap() -> None:
     """On one core the scout reads at least 20,000 log lines a second, with its largest tables."""
     tables = np.ones(1 << 18, np.float32)
     hashing = Hashing(shortest=1, longest=5, bits=18)
-    scout = Scout(tables, tables, hashing, Affine(method="none"))
+    scout = Scout(tables, tables, hashing, Affine(method="none"), 128)
     texts = [f"payments ERROR order ORD-{n} was charged twice by worker {n}" for n in range(5_000)]
     scout.score(texts)
     before = time.thread_time()
@@ -86,19 +124,19 @@ def test_one_stage_is_the_whole_score(make_pack: MakePack) -> None:
     assert np.array_equal(scout_only.score(TEXTS), scout_only.score_by_scout(TEXTS))
     slm_only = StagedScorer(make_pack("slm", name="b"), threads=1)
     assert np.array_equal(
-        slm_only.score(TEXTS), OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
+        slm_only.score(TEXTS), load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
     )
     with pytest.raises(ScorerError, match="no scout"):
         slm_only.score_by_scout(TEXTS)
     with pytest.raises(PackError, match="no slm"):
-        OnnxScorer(make_pack("scout", name="c"), threads=1)
+        load_slm(make_pack("scout", name="c"), threads=1)
 
 
 def test_slm_reads_what_the_scout_is_unsure_of(make_pack: MakePack) -> None:
     """In the band the score is the SLM's, outside the scout's; both kinds are among the texts."""
     staged = StagedScorer(make_pack("scout", "slm"), threads=1)
     by_scout = staged.score_by_scout(TEXTS)
-    by_slm = OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
+    by_slm = load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
     inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
     assert 0 < inside.sum() < len(TEXTS)
     assert np.allclose(staged.score(TEXTS), np.where(inside, by_slm, by_scout), atol=1e-5)
@@ -111,7 +149,7 @@ def test_in_the_band_both_stages_may_count(make_pack: MakePack) -> None:
     blend = {"method": "platt", "slope": 0.6, "intercept": 0.3}
     staged = StagedScorer(make_pack("scout", "slm", band=BAND | {"blend": blend}), threads=1)
     by_scout = staged.score_by_scout(TEXTS)
-    by_slm = OnnxScorer(load_pack(SHIPPED), threads=1).score(TEXTS)
+    by_slm = load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
     inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
     odds = [np.log(p / (1 - p)) for p in (by_scout.astype(float), by_slm.astype(float))]
     both = 1 / (1 + np.exp(-(0.6 * sum(odds) + 0.3)))

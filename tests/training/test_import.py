@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream_filter.cli.main import main
-from stream_filter.models.onnx_scorer import OnnxScorer
+from stream_filter.models.onnx_scorer import load_slm
 from stream_filter.models.pack import load_pack
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore")]
@@ -71,7 +71,7 @@ def test_scores_are_the_models_own(classifier: Path, tmp_path: Path, label: str)
     assert result.exit_code == 0, result.output
     number = LABELS.index(label) if label in LABELS else int(label)
     pack = load_pack(tmp_path / "own")
-    scores = OnnxScorer(pack, threads=1).score(TEXTS)
+    scores = load_slm(pack, threads=1).score(TEXTS)
     assert np.abs(scores - chances(classifier, number)).max() < 1e-4
     assert np.ptp(scores) > 1e-3
     assert pack.manifest.labels == (f"not {LABELS[number]}", LABELS[number])
@@ -88,7 +88,7 @@ def test_an_onnx_file(classifier: Path, tmp_path: Path) -> None:
         *("--tokenizer", classifier / "tokenizer.json", "--important", "2", "--json"),
     )
     assert result.exit_code == 0, result.output
-    scores = OnnxScorer(load_pack(tmp_path / "own"), threads=1).score(TEXTS)
+    scores = load_slm(load_pack(tmp_path / "own"), threads=1).score(TEXTS)
     assert np.abs(scores - chances(classifier, 2)).max() < 1e-3
 
 

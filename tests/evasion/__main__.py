@@ -1,0 +1,5 @@
+"""`python -m tests.evasion` prints the table."""
+
+from tests.evasion.packs import table
+
+print(table())
