@@ -83,13 +83,16 @@ def started(gate: Any, *arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+async def replayed(gate: Any) -> int:
+    """How many the replay topic accounts for."""
+    accounts = await gate.read_all("replays", partitions=1)
+    return sum(orjson.loads(record.value)["records"] for record in accounts)
+
+
 async def until_replayed(gate: Any, count: int, child: "subprocess.Popen[str]") -> None:
     """Until the replay topic accounts for so many."""
     async with asyncio.timeout(120):
-        while True:
-            accounts = await gate.read_all("replays", partitions=1)
-            if sum(orjson.loads(record.value)["records"] for record in accounts) >= count:
-                return
+        while await replayed(gate) < count:
             assert child.poll() is None, child.communicate()
             await asyncio.sleep(0.2)
 
