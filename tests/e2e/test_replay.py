@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import orjson
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
@@ -226,6 +227,7 @@ async def test_what_retention_took_is_said(kafka_gate: Any) -> None:
         assert (found["sent"], found["gone"], found["gone_offsets"]) == (14, 22, {"0": gone})
 
 
+@pytest.mark.slow
 async def test_a_budget_holds(gate: Any) -> None:
     """A replay sends what the policy's budget leaves and then waits; another one counts what it
     sent; what no budget ever allows is passed over."""
