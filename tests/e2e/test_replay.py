@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import orjson
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
@@ -83,13 +84,16 @@ def started(gate: Any, *arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+async def replayed(gate: Any) -> int:
+    """How many the replay topic accounts for."""
+    accounts = await gate.read_all("replays", partitions=1)
+    return sum(orjson.loads(record.value)["records"] for record in accounts)
+
+
 async def until_replayed(gate: Any, count: int, child: "subprocess.Popen[str]") -> None:
     """Until the replay topic accounts for so many."""
     async with asyncio.timeout(120):
-        while True:
-            accounts = await gate.read_all("replays", partitions=1)
-            if sum(orjson.loads(record.value)["records"] for record in accounts) >= count:
-                return
+        while await replayed(gate) < count:
             assert child.poll() is None, child.communicate()
             await asyncio.sleep(0.2)
 
@@ -223,6 +227,7 @@ async def test_what_retention_took_is_said(kafka_gate: Any) -> None:
         assert (found["sent"], found["gone"], found["gone_offsets"]) == (14, 22, {"0": gone})
 
 
+@pytest.mark.slow
 async def test_a_budget_holds(gate: Any) -> None:
     """A replay sends what the policy's budget leaves and then waits; another one counts what it
     sent; what no budget ever allows is passed over."""
