@@ -22,7 +22,7 @@ _DAY_MS = 24 * 60 * 60 * 1000
 _SEEN_S = 15.0
 _TABLE_BYTES = 8 << 20
 """A page of evidence takes what one block may bring: some hundred thousand events at the most."""
-_COMPACTED = {
+COMPACTED = {
     "cleanup.policy": "compact",
     # A new owner reads all that is not compacted: keep that short.
     "segment.bytes": str(16 << 20),
@@ -69,7 +69,7 @@ async def create_topics(
         for topic in target_topics(policy, settings)
     }
     wanted[settings.ledger_topic]["retention.ms"] = str(ledger_days * _DAY_MS)
-    wanted[settings.memory_topic] |= _COMPACTED
+    wanted[settings.memory_topic] |= COMPACTED
     wanted |= {topic: {} for topic in cluster.missing_sources}
     counts = dict.fromkeys(wanted, count)
     if settings.control:
@@ -79,11 +79,20 @@ async def create_topics(
         verdicts, certificates, table = evidence_topics(settings)
         # Read again from the last saved evidence on: a week covers any pause of the workers.
         wanted[verdicts] = {"message.timestamp.type": "LogAppendTime"}
+<<<<<<< HEAD
         wanted[certificates] = {**_COMPACTED, "message.timestamp.type": "LogAppendTime"}
         wanted[table] = {**_COMPACTED, "max.message.bytes": str(_TABLE_BYTES)}
     kept = [settings.audit_topic, settings.replay_topic]
     wanted |= {topic: {"retention.ms": "-1"} for topic in kept}
     counts |= dict.fromkeys([*control_topics(settings), *kept], 1)
+=======
+        wanted[certificates] = {**COMPACTED, "message.timestamp.type": "LogAppendTime"}
+        wanted[settings.incidents_topic] = dict(COMPACTED)
+        wanted[table] = {**COMPACTED, "max.message.bytes": str(_TABLE_BYTES)}
+    wanted[settings.audit_topic] = {"retention.ms": "-1"}
+    counts |= dict.fromkeys([*control_topics(settings), settings.audit_topic], 1)
+    counts[settings.incidents_topic] = 1
+>>>>>>> 3d31334 (The view of an outage beside the verdicts: read, looked at, asked about, written (half done))
     there = {**cluster.targets, **cluster.control_topics}
     prepared = []
     async with TopicAdmin(settings.connection()) as admin:
