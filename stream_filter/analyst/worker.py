@@ -32,7 +32,7 @@ from stream_filter.analyst.token_counts import UsageMeter
 from stream_filter.analyst.web import web_port
 from stream_filter.app.durations import duration_ms
 from stream_filter.app.settings import Settings
-from stream_filter.app.topics import COMPACTED
+from stream_filter.app.topics import COMPACTED, all_seen
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.kafka.topics import TopicAdmin
 from stream_filter.outage.sighting import Shape
@@ -139,6 +139,7 @@ async def _check_topics(config: AnalystConfig, settings: Settings) -> None:
                 replication=await admin.replication(settings.verdict_topic),
                 configs=COMPACTED,
             )
+            await all_seen(admin, {incidents})
         spending = config.model.spending_topic
         if config.model.limits.budget_per_day is not None and spending not in there:
             await admin.create(

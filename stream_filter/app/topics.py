@@ -107,11 +107,11 @@ async def create_topics(
                     topic=topic, partitions=existing or counts[topic], was_created=created
                 )
             )
-        await _all_seen(admin, set(wanted))
+        await all_seen(admin, set(wanted))
     return prepared
 
 
-async def _all_seen(admin: TopicAdmin, topics: set[str]) -> None:
+async def all_seen(admin: TopicAdmin, topics: set[str]) -> None:
     """Wait until the brokers tell of the new topics: they learn it after the answer."""
     deadline_s = time.monotonic() + _SEEN_S
     while not topics <= (await admin.partitions()).keys():
