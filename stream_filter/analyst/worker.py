@@ -32,8 +32,8 @@ from stream_filter.analyst.token_counts import UsageMeter
 from stream_filter.analyst.web import web_port
 from stream_filter.app.durations import duration_ms
 from stream_filter.app.settings import Settings
-from stream_filter.app.topics import COMPACTED, all_seen
 from stream_filter.core.errors import BrokerError, ConfigError
+from stream_filter.kafka.board import BOARD_TOPIC_CONFIGS
 from stream_filter.kafka.topics import TopicAdmin
 from stream_filter.outage.sighting import Shape
 from stream_filter.telemetry.analyst_metrics import AnalystMetrics
@@ -137,9 +137,9 @@ async def _check_topics(config: AnalystConfig, settings: Settings) -> None:
                 incidents,
                 partitions=1,
                 replication=await admin.replication(settings.verdict_topic),
-                configs=COMPACTED,
+                configs=BOARD_TOPIC_CONFIGS,
             )
-            await all_seen(admin, {incidents})
+            await admin.until_seen({incidents})
         spending = config.model.spending_topic
         if config.model.limits.budget_per_day is not None and spending not in there:
             await admin.create(

@@ -11,6 +11,13 @@ from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.kafka.topic_writer import TopicWriter
 
+BOARD_TOPIC_CONFIGS = {
+    "cleanup.policy": "compact",
+    # A new reader reads all that is not compacted: keep that short.
+    "segment.bytes": str(16 << 20),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
 
 class BoardRecord(NamedTuple):
     """A record of such a topic."""
