@@ -104,11 +104,7 @@ def own_topics(settings: Settings) -> frozenset[str]:
         {
             *(settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic),
             *(settings.deferred_topic, settings.policy_topic, settings.worker_topic),
-<<<<<<< HEAD
-            *(settings.audit_topic, settings.replay_topic),
-=======
-            *(settings.audit_topic, settings.incidents_topic),
->>>>>>> 3d31334 (The view of an outage beside the verdicts: read, looked at, asked about, written (half done))
+            *(settings.audit_topic, settings.replay_topic, settings.incidents_topic),
             *evidence_topics(settings),
         }
     )

@@ -22,12 +22,7 @@ from stream_filter.demo.judging import Judged, Judging
 from stream_filter.demo.producer import PacedProducer
 from stream_filter.demo.scoreboard import Scoreboard, Standing
 from stream_filter.demo.stage import DemoOptions, Stage
-<<<<<<< HEAD
-from stream_filter.kafka.certificate_board import KafkaCertificateBoard
-=======
-from stream_filter.demo.worker import DemoWorker
 from stream_filter.kafka.board import KafkaBoard
->>>>>>> 3d31334 (The view of an outage beside the verdicts: read, looked at, asked about, written (half done))
 from stream_filter.kafka.topics import TopicAdmin
 
 _PARTITIONS = 4
