@@ -53,20 +53,23 @@ def sightings(records: Sequence[Record], prompt: Prompt, fields: Fields) -> Iter
         else b""
         for code in codes
     ]
-    for record, text, kind in zip(records, texts, kinds, strict=True):
+    documents = [_document(record.value or b"") for record in records]
+    services = [_names(document, fields.service)[:1] for document in documents]
+    peers = [_names(document, fields.peer) for document in documents]
+    names = list(dict.fromkeys(name for found in (*services, *peers) for name in found))
+    redacted = dict(zip(names, redact(names, prompt.redactions), strict=True))
+    for number, (record, text, kind) in enumerate(zip(records, texts, kinds, strict=True)):
         event = read_event(record.topic, record.partition, record.offset, record.headers)
         if event is None or not text:
             continue
-        document = _document(record.value or b"")
-        services = redact(_names(document, fields.service)[:1], prompt.redactions)
         yield Sighting(
             event_id=event.event_id,
             at_ms=record.timestamp,
-            service=services[0] if services else UNKNOWN,
+            service=redacted[services[number][0]] if services[number] else UNKNOWN,
             kind=kind,
             text=text,
-            peers=tuple(redact(_names(document, fields.peer), prompt.redactions)),
-            traces=tuple(_names(document, fields.trace)),
+            peers=tuple(redacted[name] for name in peers[number]),
+            traces=tuple(_names(documents[number], fields.trace)),
         )
 
 

@@ -20,7 +20,10 @@ from stream_filter.analyst.pacing import Limits
 from stream_filter.analyst.purse import OpenPurse
 from stream_filter.analyst.redaction import literal
 from stream_filter.analyst.token_counts import ByLength, UsageMeter
+from stream_filter.app.settings import load_settings
 from stream_filter.cli.main import main
+from stream_filter.kafka.board import BOARD_TOPIC_CONFIGS
+from stream_filter.kafka.topics import TopicAdmin
 from stream_filter.outage.incident import Assessment, Incident
 from stream_filter.outage.looking import look
 from stream_filter.outage.view import View
@@ -41,6 +44,16 @@ HASTE = 10
 async def incidents_of(analyst: AnalystUnderTest) -> list[Incident]:
     """Every record of the incidents topic, in order."""
     return [decode_incident(value) for value, _ in await analyst.records(analyst.incidents_topic)]
+
+
+async def create_incidents_topic(analyst: AnalystUnderTest) -> None:
+    """Before anybody reads it, which may create it otherwise."""
+    settings = load_settings(analyst.settings_file, {})
+    async with TopicAdmin(settings.connection()) as admin:
+        await admin.create(
+            analyst.incidents_topic, partitions=1, replication=1, configs=BOARD_TOPIC_CONFIGS
+        )
+        await admin.until_seen([analyst.incidents_topic])
 
 
 def command(analyst: AnalystUnderTest, *words: str) -> Result:
@@ -67,6 +80,7 @@ async def test_an_outage_is_one_incident_opened_updated_and_closed(
         topic={"event": "{{ service }} {{ level }} {{ message }}"},
         outage={"window": "30s", "baseline": "5m", "every": "1s", "quiet": "3s"},
     )
+    await create_incidents_topic(kafka_analyst)
     last_ms = made.onset_ms + 600_000
     events = [event for event in made.events if event.at_ms <= last_ms]
     now_ms = int(time.time() * 1000)
