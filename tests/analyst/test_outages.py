@@ -77,8 +77,8 @@ async def test_an_outage_is_one_incident_opened_updated_and_closed(
     stand_in.root = made.root
     await kafka_analyst.prepare(
         partitions=2,
-        topic={"event": "{{ service }} {{ level }} {{ message }}"},
-        outage={"window": "30s", "baseline": "5m", "every": "1s", "quiet": "3s"},
+        topic={"event": "{{ service }} {{ message }}"},
+        outage={"window": "30s", "baseline": "5m", "every": "2s", "quiet": "5s"},
     )
     await create_incidents_topic(kafka_analyst)
     last_ms = made.onset_ms + 600_000
