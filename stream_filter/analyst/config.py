@@ -87,6 +87,16 @@ def _problems(model: AnalystModel, document: YamlDocument) -> list[str]:
                 f"batch.tokens below {limits.tokens_per_minute // 2}",
             )
         )
+    if model.outage is not None and limits.tokens_per_minute is not None:
+        most = limits.tokens_per_minute // 2
+        if model.outage.ask and model.outage.tokens > most:
+            problems.append(
+                document.problem(
+                    ("outage", "tokens"),
+                    f"{model.outage.tokens} is more than half of limits.tokens_per_minute: lower "
+                    f"it to {most} or less",
+                )
+            )
     return problems
 
 

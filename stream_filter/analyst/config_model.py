@@ -8,7 +8,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from stream_filter.analyst.prompt import DEFAULT_TASK
 from stream_filter.analyst.redaction import KNOWN, check_pattern
-from stream_filter.app.durations import DURATION_PATTERN, check_duration, check_long_duration
+from stream_filter.app.durations import (
+    DURATION_PATTERN,
+    check_duration,
+    check_long_duration,
+    duration_ms,
+)
 
 _Share = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 _Price = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
@@ -20,6 +25,9 @@ _LongDuration = Annotated[
     BeforeValidator(check_long_duration),
     Field(json_schema_extra={"pattern": DURATION_PATTERN}),
 ]
+
+
+_Path = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Closed(BaseModel):
@@ -184,6 +192,60 @@ class TopicModel(_Closed):
     reasons: bool = Field(default=False, description="Whether it says why, in a few words.")
 
 
+class OutageFieldsModel(_Closed):
+    """Where an event says who speaks, of whom, and in the course of what: dotted paths."""
+
+    service: list[_Path] = Field(
+        default=["service"], min_length=1, max_length=8, description="The first that is there."
+    )
+    peer: list[_Path] = Field(
+        default=["peer"], max_length=8, description="Services that the event is about."
+    )
+    trace: list[_Path] = Field(
+        default=["trace_id", "request_id"], max_length=8, description="Ids that services share."
+    )
+
+
+class OutageModel(_Closed):
+    """The view of an outage."""
+
+    fields: OutageFieldsModel = Field(
+        default=OutageFieldsModel(), description="What tells how services hang together."
+    )
+    window: _Duration = Field(default="5m", description="The time that is looked at.")
+    baseline: _Duration = Field(
+        default="1h", description="The time before, that counts are held against."
+    )
+    every: _Duration = Field(default="30s", description="From one look to the next.")
+    quiet: _Duration = Field(
+        default="10m", description="An incident in which so long nothing complains is over."
+    )
+    false_alarms: float = Field(
+        default=0.001,
+        gt=0.0,
+        le=0.1,
+        allow_inf_nan=False,
+        description="The chance that a window in which nothing has changed opens an incident.",
+    )
+    ask: bool = Field(default=True, description="Whether the judge is asked about incidents.")
+    tokens: int = Field(
+        default=8_000, ge=500, le=1_000_000, description="Most of what the question shows."
+    )
+    ask_every: _Duration = Field(
+        default="5m", description="While it goes on, the judge is asked again after so long."
+    )
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> "OutageModel":
+        if duration_ms(self.baseline) < 4 * duration_ms(self.window):
+            raise ValueError("baseline is at least four windows: raise it, or lower window")
+        if duration_ms(self.baseline) > 100 * duration_ms(self.window):
+            raise ValueError("baseline is at most a hundred windows: lower it, or raise window")
+        if duration_ms(self.every) > duration_ms(self.window):
+            raise ValueError("every is at most a window: lower it")
+        return self
+
+
 class SecondModel(EndpointModel):
     """Another model that is asked about a share of the events as well."""
 
@@ -207,6 +269,9 @@ class AnalystModel(_Closed):
     cache: CacheModel = Field(default=CacheModel(), description="What is remembered.")
     tokenizer: Path | None = Field(
         default=None, description="The model's tokenizer.json; unset: a token is three bytes."
+    )
+    outage: OutageModel | None = Field(
+        default=None, description="Incidents from what the topics say together; unset: none."
     )
     spending_topic: str = Field(
         default="stream-filter.spending",

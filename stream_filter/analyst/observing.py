@@ -7,6 +7,8 @@ import structlog
 from stream_filter.analyst.backlog import Event
 from stream_filter.analyst.endpoint import Reply
 from stream_filter.analyst.outcome import Cause, Finding
+from stream_filter.outage.incident import Incident
+from stream_filter.outage.packing import moment
 from stream_filter.telemetry.analyst_metrics import AnalystMetrics
 
 _log = structlog.get_logger("stream_filter")
@@ -77,6 +79,30 @@ class AnalystObserver:
 
     def lag(self, topic: str, partition: int, records: int) -> None:
         self._metrics.lag_records.labels(topic, str(partition)).set(records)
+
+    def incident_changed(self, incident: Incident) -> None:
+        is_open = incident.state == "open"
+        self._metrics.incidents_open.set(is_open)
+        facts = {"incident": incident.incident_id, "onset": moment(incident.onset_ms)}
+        if incident.revision == 1:
+            suspect = incident.suspects[0].service if incident.suspects else None
+            _log.warning(
+                "incident.opened", **facts, services=len(incident.services), suspect=suspect
+            )
+        elif not is_open:
+            _log.info("incident.closed", **facts, services=len(incident.services))
+
+    def outage_answered(self, outcome: str) -> None:
+        self._metrics.outage_answers.labels(outcome).inc()
+        if outcome != "answered":
+            _log.warning("incident.unassessed", cause=outcome)
+
+    def outage_failed(self, error: Exception, retry_in_s: float) -> None:
+        self._metrics.outage_failures.inc()
+        _log.error("outage.failed", error=str(error), retry_in_s=retry_in_s)
+
+    def incident_unreadable(self, position: str, error: Exception) -> None:
+        _log.warning("incident.unreadable", position=position, error=str(error))
 
     def session_failed(self, error: Exception, retry_in_s: float) -> None:
         self._metrics.session_failures.inc()

@@ -96,12 +96,15 @@ class Session(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         cache: FindingCache,
         *,
         give: Callable[[float], None],
+        lead: Callable[[bool], None],
         observer: SessionObserver,
     ) -> None:
-        """`give` hears the share of the topics' partitions that is ours."""
+        """`give` hears the share of the topics' partitions that is ours, and `lead` whether the
+        first of them is: of the group, one has it."""
         self._spec = spec
         self._panel = panel
         self._give = give
+        self._lead = lead
         self._observer = observer
         self._backlog = Backlog(spec.size, time.monotonic)
         self._desk = Desk(
@@ -182,6 +185,7 @@ class Session(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         counts = (len(self._consumer.partitions_for_topic(t) or ()) for t in self._spec.prompts)
         share = len(assigned) / max(1, sum(counts))
         self._give(share)
+        self._lead(TopicPartition(min(self._spec.prompts), 0) in self._frontiers)
         resumed = sum(bool(metadata) for _, metadata in committed.values())
         self._observer.assigned(len(assigned), share, resumed)
         if assigned:
@@ -189,6 +193,7 @@ class Session(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 
     async def _release(self) -> None:
         """Finish what is in hand as far as there is time, say so, and forget the rest."""
+        self._lead(False)
         await self._desk.settle(_SETTLE_S)
         try:
             await self._commit()

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 
@@ -19,17 +20,22 @@ from stream_filter.analyst.desk import Panel
 from stream_filter.analyst.endpoint import Endpoint, EndpointSpec
 from stream_filter.analyst.finding_cache import FindingCache
 from stream_filter.analyst.observing import AnalystObserver
+from stream_filter.analyst.outage_asker import OutageAsker
+from stream_filter.analyst.outage_view import OutageSpec, OutageView
 from stream_filter.analyst.pacing import Limits
 from stream_filter.analyst.people import with_people
 from stream_filter.analyst.purse import OpenPurse, Purse
 from stream_filter.analyst.redaction import literal
 from stream_filter.analyst.session import Session, SessionSpec
+from stream_filter.analyst.sightings import Fields
 from stream_filter.analyst.token_counts import UsageMeter
 from stream_filter.analyst.web import web_port
 from stream_filter.app.durations import duration_ms
 from stream_filter.app.settings import Settings
 from stream_filter.core.errors import BrokerError, ConfigError
+from stream_filter.kafka.board import BOARD_TOPIC_CONFIGS
 from stream_filter.kafka.topics import TopicAdmin
+from stream_filter.outage.sighting import Shape
 from stream_filter.telemetry.analyst_metrics import AnalystMetrics
 
 _log = structlog.get_logger("stream_filter")
@@ -63,6 +69,7 @@ async def run_analyst(
         )
         purse = await _purse(config, settings, observer, closing)
         panel = await _panel(config, purse, observer, closing)
+        view = _outage_view(config, settings, panel, observer)
         cache = FindingCache(
             entries=config.model.cache.entries,
             max_age_s=duration_ms(config.model.cache.max_age) / 1000,
@@ -71,10 +78,15 @@ async def run_analyst(
         while not stop_asked.is_set():
             began_s = time.monotonic()
             session = Session(
-                _spec(config, settings), panel, cache, give=_giving(panel), observer=observer
+                _spec(config, settings),
+                panel,
+                cache,
+                give=_giving(panel),
+                lead=view.lead if view else lambda leads: None,
+                observer=observer,
             )
             try:
-                await _beside(purse, session, stop_asked)
+                await _beside([*_logs(purse), *([view.run()] if view else [])], session, stop_asked)
             except BrokerError as error:
                 if not error.retriable:
                     raise
@@ -86,22 +98,24 @@ async def run_analyst(
     _log.info("analyst.stopped")
 
 
-async def _beside(purse: Purse, session: Session, stop_asked: asyncio.Event) -> None:
-    """Run a session, and the purse's log where it has one; what fails ends both."""
-    if not isinstance(purse, ClaimedPurse):
-        await session.run(stop_asked)
-        return
-    reading = asyncio.create_task(purse.run())
+async def _beside(
+    others: Sequence[Coroutine[Any, Any, None]], session: Session, stop_asked: asyncio.Event
+) -> None:
+    """Run a session, and others that have no end beside it; what fails ends all."""
     running = asyncio.create_task(session.run(stop_asked))
+    tasks = [running, *map(asyncio.create_task, others)]
     try:
-        await asyncio.wait({reading, running}, return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
-            reading.result()
-        await running
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        for task in (running, reading):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(running, reading, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _logs(purse: Purse) -> list[Coroutine[Any, Any, None]]:
+    return [purse.run()] if isinstance(purse, ClaimedPurse) else []
 
 
 async def _check_topics(config: AnalystConfig, settings: Settings) -> None:
@@ -117,6 +131,15 @@ async def _check_topics(config: AnalystConfig, settings: Settings) -> None:
                 f"topic {settings.verdict_topic!r} has {there[settings.verdict_topic]} partitions: "
                 "the order of verdicts counts, so it must have one"
             )
+        incidents = settings.incidents_topic
+        if config.model.outage is not None and incidents not in there:
+            await admin.create(
+                incidents,
+                partitions=1,
+                replication=await admin.replication(settings.verdict_topic),
+                configs=BOARD_TOPIC_CONFIGS,
+            )
+            await admin.until_seen({incidents})
         spending = config.model.spending_topic
         if config.model.limits.budget_per_day is not None and spending not in there:
             await admin.create(
@@ -172,6 +195,44 @@ async def _panel(
         second=Asker(await courier(config.second), secrets=secrets) if config.second else None,
         share=second.share if second else 0.0,
     )
+
+
+def _outage_view(
+    config: AnalystConfig, settings: Settings, panel: Panel, observer: AnalystObserver
+) -> OutageView | None:
+    given = config.model.outage
+    if given is None:
+        return None
+    shape = Shape(
+        window_ms=duration_ms(given.window),
+        baseline_ms=duration_ms(given.baseline),
+        every_ms=duration_ms(given.every),
+        false_alarms=given.false_alarms,
+    )
+    redactions = {each: None for prompt in config.prompts.values() for each in prompt.redactions}
+    redactions |= dict.fromkeys(literal(secret, "<key>") for secret in config.secrets)
+    asker = OutageAsker(
+        panel.main.courier,
+        shape=shape,
+        most_tokens=given.tokens,
+        answer_tokens=config.endpoint.answer_tokens,
+        count=next(iter(config.prompts.values())).count,
+        redactions=list(redactions),
+    )
+    spec = OutageSpec(
+        connection=settings.connection(),
+        incidents_topic=settings.incidents_topic,
+        prompts=config.prompts,
+        fields=Fields(
+            service=tuple(given.fields.service),
+            peer=tuple(given.fields.peer),
+            trace=tuple(given.fields.trace),
+        ),
+        shape=shape,
+        quiet_ms=duration_ms(given.quiet),
+        ask_every_ms=duration_ms(given.ask_every),
+    )
+    return OutageView(spec, asker if given.ask else None, observer)
 
 
 def _giving(panel: Panel) -> Callable[[float], None]:

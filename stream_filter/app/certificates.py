@@ -6,7 +6,7 @@ from typing import Protocol
 
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.statement import Statement
-from stream_filter.kafka.certificate_board import CertificateRecord, KafkaCertificateBoard
+from stream_filter.kafka.board import BoardRecord, KafkaBoard
 from stream_filter.kafka.errors import translate
 from stream_filter.store.statement_json import decode_statement
 
@@ -31,7 +31,7 @@ class Certificates:
 
     def __init__(
         self,
-        board: KafkaCertificateBoard,
+        board: KafkaBoard,
         watcher: CertificateWatcher,
         *,
         changed: Callable[["Certificates"], None],
@@ -89,7 +89,7 @@ class Certificates:
             await asyncio.sleep(_WATCHED_EVERY_S)
             self._changed(self)
 
-    def hear(self, records: Iterable[CertificateRecord]) -> None:
+    def hear(self, records: Iterable[BoardRecord]) -> None:
         """Statements in the order in which they stand in the topic; again is as once."""
         is_changed = False
         for record in records:

@@ -104,7 +104,7 @@ def own_topics(settings: Settings) -> frozenset[str]:
         {
             *(settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic),
             *(settings.deferred_topic, settings.policy_topic, settings.worker_topic),
-            *(settings.audit_topic, settings.replay_topic),
+            *(settings.audit_topic, settings.replay_topic, settings.incidents_topic),
             *evidence_topics(settings),
         }
     )
@@ -148,10 +148,10 @@ async def inspect_cluster(policy: Policy, settings: Settings) -> Cluster:
         limits = await admin.max_message_bytes(existing_targets)
         source_limits = await admin.max_message_bytes(sources)
         retention_ms = await admin.retention_ms(sources)
-        kept = {settings.memory_topic, *evidence_topics(settings)[1:]}
+        kept = {settings.memory_topic, settings.incidents_topic, *evidence_topics(settings)[1:]}
         uncompacted = await admin.uncompacted(
             topic
-            for topic in (*existing_targets, *control_topics(settings))
+            for topic in (*existing_targets, *control_topics(settings), settings.incidents_topic)
             if topic in kept and topic in present
         )
     return Cluster(

@@ -163,6 +163,10 @@ class Settings(BaseSettings):
         default="stream-filter.certificates",
         description="With evidence: takes every certificate; compacted.",
     )
+    incidents_topic: str = Field(
+        default="stream-filter.incidents",
+        description="The analyst's, with outage: takes every incident; compacted.",
+    )
     audit_topic: str = Field(
         default="stream-filter.audit",
         description="Takes a record for each use of a command that shows or sends payloads.",

@@ -1,7 +1,5 @@
 """Creating what a policy needs on a cluster."""
 
-import asyncio
-import time
 from dataclasses import dataclass
 
 from stream_filter.app.cluster import (
@@ -11,23 +9,17 @@ from stream_filter.app.cluster import (
     target_topics,
 )
 from stream_filter.app.settings import Settings
-from stream_filter.core.errors import BrokerError, ConfigError
+from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Policy
+from stream_filter.kafka.board import BOARD_TOPIC_CONFIGS
 from stream_filter.kafka.order_log import ORDER_TOPIC_CONFIGS
 from stream_filter.kafka.report_board import REPORT_TOPIC_CONFIGS
 from stream_filter.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicAdmin
 
 _HEADER_ROOM_BYTES = 64 << 10
 _DAY_MS = 24 * 60 * 60 * 1000
-_SEEN_S = 15.0
 _TABLE_BYTES = 8 << 20
 """A page of evidence takes what one block may bring: some hundred thousand events at the most."""
-_COMPACTED = {
-    "cleanup.policy": "compact",
-    # A new owner reads all that is not compacted: keep that short.
-    "segment.bytes": str(16 << 20),
-    "min.cleanable.dirty.ratio": "0.1",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +61,7 @@ async def create_topics(
         for topic in target_topics(policy, settings)
     }
     wanted[settings.ledger_topic]["retention.ms"] = str(ledger_days * _DAY_MS)
-    wanted[settings.memory_topic] |= _COMPACTED
+    wanted[settings.memory_topic] |= BOARD_TOPIC_CONFIGS
     wanted |= {topic: {} for topic in cluster.missing_sources}
     counts = dict.fromkeys(wanted, count)
     if settings.control:
@@ -79,11 +71,12 @@ async def create_topics(
         verdicts, certificates, table = evidence_topics(settings)
         # Read again from the last saved evidence on: a week covers any pause of the workers.
         wanted[verdicts] = {"message.timestamp.type": "LogAppendTime"}
-        wanted[certificates] = {**_COMPACTED, "message.timestamp.type": "LogAppendTime"}
-        wanted[table] = {**_COMPACTED, "max.message.bytes": str(_TABLE_BYTES)}
+        wanted[certificates] = {**BOARD_TOPIC_CONFIGS, "message.timestamp.type": "LogAppendTime"}
+        wanted[settings.incidents_topic] = dict(BOARD_TOPIC_CONFIGS)
+        wanted[table] = {**BOARD_TOPIC_CONFIGS, "max.message.bytes": str(_TABLE_BYTES)}
     kept = [settings.audit_topic, settings.replay_topic]
     wanted |= {topic: {"retention.ms": "-1"} for topic in kept}
-    counts |= dict.fromkeys([*control_topics(settings), *kept], 1)
+    counts |= dict.fromkeys([*control_topics(settings), *kept, settings.incidents_topic], 1)
     there = {**cluster.targets, **cluster.control_topics}
     prepared = []
     async with TopicAdmin(settings.connection()) as admin:
@@ -98,16 +91,5 @@ async def create_topics(
                     topic=topic, partitions=existing or counts[topic], was_created=created
                 )
             )
-        await _all_seen(admin, set(wanted))
+        await admin.until_seen(wanted)
     return prepared
-
-
-async def _all_seen(admin: TopicAdmin, topics: set[str]) -> None:
-    """Wait until the brokers tell of the new topics: they learn it after the answer."""
-    deadline_s = time.monotonic() + _SEEN_S
-    while not topics <= (await admin.partitions()).keys():
-        if time.monotonic() > deadline_s:
-            raise BrokerError(
-                f"the new topics were not to be seen after {_SEEN_S:.0f} s", retriable=True
-            )
-        await asyncio.sleep(0.1)

@@ -38,7 +38,7 @@ from stream_filter.core.dead_letters import DeadLetterLimit
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.core.policy import Policy
 from stream_filter.gate.gate import Gate
-from stream_filter.kafka.certificate_board import KafkaCertificateBoard
+from stream_filter.kafka.board import KafkaBoard
 from stream_filter.kafka.data_plane import DataPlane, PlaneConfig
 from stream_filter.kafka.delivery import Delivery, choose_delivery
 from stream_filter.kafka.order_log import KafkaOrderLog
@@ -243,7 +243,7 @@ class Worker:
         if told to stop."""
         settings, telemetry = self._settings, EvidenceTelemetry(self._metrics)
         connection = settings.connection()
-        board = KafkaCertificateBoard(connection, topic=settings.certificate_topic)
+        board = KafkaBoard(connection, topic=settings.certificate_topic)
         closing.push_async_callback(board.close)
         certificates = Certificates(
             board,

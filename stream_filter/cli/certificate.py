@@ -16,7 +16,7 @@ from stream_filter.core.certificate import CertificateState, StaleCause
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.core.statement import Statement, contradictions
 from stream_filter.core.targets import OnFailure
-from stream_filter.kafka.certificate_board import KafkaCertificateBoard
+from stream_filter.kafka.board import KafkaBoard
 from stream_filter.store.statement_json import decode_statement
 
 
@@ -74,7 +74,7 @@ async def _show(
     as_json: bool,
 ) -> None:
     settings = settings_of(settings_path, **flags)
-    board = KafkaCertificateBoard(settings.connection(), topic=settings.certificate_topic)
+    board = KafkaBoard(settings.connection(), topic=settings.certificate_topic)
     if watch:
         shown: dict[str, tuple[Any, ...]] = {}
 
@@ -120,7 +120,7 @@ async def verify(
     stream-filter certificate verify --topic payments.logs
     """
     settings = settings_of(settings_path, bootstrap=bootstrap, group=group)
-    board = KafkaCertificateBoard(settings.connection(), topic=settings.certificate_topic)
+    board = KafkaBoard(settings.connection(), topic=settings.certificate_topic)
     verified, problems = 0, []
     for record in await board.read():
         try:

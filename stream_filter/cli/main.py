@@ -15,6 +15,7 @@ from stream_filter.cli.check import check
 from stream_filter.cli.demo import demo
 from stream_filter.cli.drain import drain_deferred
 from stream_filter.cli.evaluate import evaluate
+from stream_filter.cli.incidents import incidents
 from stream_filter.cli.judges import judges
 from stream_filter.cli.lazy import LazyGroup
 from stream_filter.cli.ledger import ledger
@@ -51,6 +52,7 @@ def main() -> None:
     Create its topics:    stream-filter topics create --policy policy.yaml
     Run a worker:         stream-filter run --policy policy.yaml
     Let a model judge:    stream-filter analyst --config analyst.yaml
+    See outages:          stream-filter incidents --follow
     Judge yourself:       stream-filter review --topic llm.analysis
     Trust its judges:     stream-filter judges --policy policy.yaml
     Change its policy:    stream-filter policy push policy.yaml
@@ -80,6 +82,7 @@ def main() -> None:
 COMMANDS = (
     run,
     analyst,
+    incidents,
     review,
     judges,
     check,

@@ -67,7 +67,8 @@ async def create(
     as_json: bool,
 ) -> None:
     """Create the analysis, ledger, memory, dead-letter and audit topics that are missing, with
-    --control those of the control plane, and with --evidence those of verdicts and certificates.
+    --control those of the control plane, and with --evidence those of verdicts, certificates and
+    incidents.
 
     Topics that exist are left as they are. New ones take records as large as the sources do,
     and the headers that the gate adds.

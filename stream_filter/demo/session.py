@@ -22,7 +22,7 @@ from stream_filter.demo.judging import Judged, Judging
 from stream_filter.demo.producer import PacedProducer
 from stream_filter.demo.scoreboard import Scoreboard, Standing
 from stream_filter.demo.stage import DemoOptions, Stage
-from stream_filter.kafka.certificate_board import KafkaCertificateBoard
+from stream_filter.kafka.board import KafkaBoard
 from stream_filter.kafka.topics import TopicAdmin
 
 _PARTITIONS = 4
@@ -176,7 +176,7 @@ class Session:
 
     def _certificates(self) -> Certificates:
         settings = self._stage.settings
-        board = KafkaCertificateBoard(settings.connection(), topic=settings.certificate_topic)
+        board = KafkaBoard(settings.connection(), topic=settings.certificate_topic)
         return Certificates(
             board,
             self._claims,

@@ -1,5 +1,7 @@
 """What a cluster has: topics, partitions, limits; and creating what is missing."""
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
@@ -12,6 +14,7 @@ from stream_filter.core.errors import BrokerError
 from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.errors import translate, translated
 
+_SEEN_S = 15.0
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's default of max.message.bytes."""
 
@@ -109,6 +112,17 @@ class TopicAdmin:
                 raise BrokerError(str(translated_error), retriable=False)
             raise translated_error
         return True
+
+    async def until_seen(self, topics: Iterable[str]) -> None:
+        """Wait until the brokers tell of new topics: they learn of them after the answer."""
+        wanted = set(topics)
+        deadline_s = time.monotonic() + _SEEN_S
+        while not wanted <= (await self.partitions()).keys():
+            if time.monotonic() > deadline_s:
+                raise BrokerError(
+                    f"the new topics were not to be seen after {_SEEN_S:.0f} s", retriable=True
+                )
+            await asyncio.sleep(0.1)
 
     async def delete(self, topics: Iterable[str]) -> None:
         """Delete topics and what they hold."""

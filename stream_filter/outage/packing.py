@@ -31,10 +31,15 @@ class Packed:
 
 
 def pack(
-    view: View, *, most_tokens: int, count: Callable[[str], int], ids: Sequence[str]
+    view: View,
+    *,
+    most_tokens: int,
+    count: Callable[[str], int],
+    ids: Sequence[str],
+    shown: Callable[[str], str] = str,
 ) -> Packed:
     """`count`: tokens of a text. `ids`: names for the events of the document, as many as may be
-    needed; an event without one is left out."""
+    needed; an event without one is left out. `shown`: how a text stands in the document."""
     free = iter(ids)
     events: dict[str, str] = {}
     document: dict[str, Any] = {
@@ -60,7 +65,7 @@ def pack(
         short = next(free, None)
         if short is None:
             break
-        entry = _text(kind, short)
+        entry = _text(kind, short) | {"event": shown(kind.text)}
         needed = count(written(entry)) + 1
         if needed > kept["texts"]:
             continue
@@ -70,6 +75,8 @@ def pack(
         events[short] = kind.examples[-1].event_id
         packed.append((short, kind))
     for name, entry, event_id in _rest(view, packed, free):
+        if name == "examples":
+            entry["event"] = shown(entry["event"])
         needed = count(written(entry)) + 1
         if needed <= min(room, kept[name]):
             kept[name] -= needed
@@ -110,7 +117,6 @@ def _text(kind: KindSeen, short: str) -> dict[str, Any]:
         "first": moment(kind.first_ms),
         "last": moment(kind.last_ms),
         **({"new": True} if kind.is_novel else {}),
-        "event": kind.text,
     }
 
 

@@ -72,6 +72,20 @@ class AnalystMetrics:
             "1 while records wait for tomorrow's budget.",
             registry=r,
         )
+        self.incidents_open = Gauge(
+            "stream_filter_analyst_incidents_open", "1 while an incident is open.", registry=r
+        )
+        self.outage_answers = Counter(
+            "stream_filter_analyst_outage_answers",
+            "Questions about incidents: answered, or the cause of no answer.",
+            ["outcome"],
+            registry=r,
+        )
+        self.outage_failures = Counter(
+            "stream_filter_analyst_outage_failures",
+            "Times the view of an outage was begun anew.",
+            registry=r,
+        )
         self.session_failures = Counter(
             "stream_filter_analyst_session_failures",
             "Times the membership was made anew.",

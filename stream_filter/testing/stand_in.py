@@ -50,6 +50,8 @@ class StandIn:
         self.served: list[Served] = []
         self.prompts: deque[list[dict[str, Any]]] = deque(maxlen=10_000)
         """The messages of the last requests."""
+        self.root: str | None = None
+        """Of an outage that it is asked about, the cause, where that is known."""
         self._truth = truth
         self._port = port
         self._dice = random.Random(self.behaviour.seed)  # noqa: S311  nothing secret
@@ -168,6 +170,9 @@ class StandIn:
         }
 
     def _content(self, messages: list[dict[str, Any]], mishap: Mishap | None) -> tuple[str, int]:
+        outage = asked_outage(messages)
+        if outage is not None:
+            return self._assessment(outage, mishap), 1
         events = asked_events(messages)
         if mishap is Mishap.MALFORMED or not events:
             return "I am sorry, I would rather talk about something else.", len(events)
@@ -190,6 +195,29 @@ class StandIn:
             return "As you wish: nothing here matters.", len(events)
         return json.dumps({"verdicts": verdicts}, separators=(",", ":")), len(events)
 
+    def _assessment(self, outage: dict[str, Any], mishap: Mishap | None) -> str:
+        """On an outage: the truth about its root where it is known, else who complained first."""
+        if mishap is Mishap.MALFORMED:
+            return "I would rather not say."
+        began = {s["service"]: s["complains_since"] for s in outage["services"] if len(s) > 3}
+        first = min(began, key=lambda name: (began[name], name), default=None)
+        root = self.root if self.root is not None else first
+        said = [text["id"] for text in outage["texts"] if text["service"] == root]
+        ids = said[:3] or [text["id"] for text in outage["texts"][:1]]
+        answer = {
+            "is_outage": bool(began),
+            "since": began.get(root or "") or (min(began.values()) if began else None),
+            "root": root,
+            "affected": sorted(began.keys() - {root}),
+            "advice": f"Look at {root} first.",
+            "events": ids,
+        }
+        if mishap is Mishap.INVENTED:
+            answer["events"] = [*ids, "zzzz"]
+        if mishap is Mishap.MISSING:
+            answer["events"] = []
+        return json.dumps(answer, separators=(",", ":"))
+
     def _opinion(self, text: str, orders: set[Obedience]) -> bool:
         if Obedience.ALL_UNIMPORTANT in orders:
             return False
@@ -205,6 +233,15 @@ def asked_events(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return list(json.loads(messages[-1]["content"])["events"])
     except (ValueError, KeyError, TypeError):
         return []
+
+
+def asked_outage(messages: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What a question about an outage shows; None where it is another prompt."""
+    try:
+        outage = json.loads(messages[-1]["content"])["outage"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return outage if isinstance(outage, dict) else None
 
 
 def _form(asked: dict[str, Any]) -> str | None:

@@ -53,6 +53,10 @@ class AnalystUnderTest:
         return f"{self.prefix}.verdicts"
 
     @property
+    def incidents_topic(self) -> str:
+        return f"{self.prefix}.incidents"
+
+    @property
     def config_file(self) -> Path:
         return self.folder / "analyst.yaml"
 
@@ -83,6 +87,7 @@ class AnalystUnderTest:
             "bootstrap": self.bootstrap,
             "group": self.prefix,
             "verdict_topic": self.verdicts_topic,
+            "incidents_topic": self.incidents_topic,
             "session_timeout_ms": self.session_timeout_ms,
             "log": {"format": "json"},
         }
@@ -101,12 +106,14 @@ class AnalystUnderTest:
         *,
         partitions: int = 1,
         headers: Callable[[int], dict[str, str]] = lambda n: {},
+        at_ms: Sequence[int] | None = None,
     ) -> list[str]:
-        """Send values as the gate would; their ids."""
+        """Send values as the gate would, with the source's timestamps; their ids."""
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=20)
         await producer.start()
         sent, ids = [], []
-        for value in values:
+        times = at_ms or [None] * len(values)
+        for value, then_ms in zip(values, times, strict=True):
             number = len(self.ids)
             own = event_id(f"source/0/{number}", key=b"test")
             given = {"sf-id": own, "sf-reason": "important", "sf-verdict": "keep"}
@@ -114,7 +121,12 @@ class AnalystUnderTest:
             encoded = [(name, text.encode()) for name, text in given.items()]
             sent.append(
                 await producer.send(
-                    self.topic, value, key=b"", partition=number % partitions, headers=encoded
+                    self.topic,
+                    value,
+                    key=b"",
+                    partition=number % partitions,
+                    headers=encoded,
+                    timestamp_ms=then_ms,
                 )
             )
             self.ids.append(own)

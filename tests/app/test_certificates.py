@@ -21,7 +21,7 @@ from stream_filter.core.signs import Readings
 from stream_filter.core.statement import Extent, Statement, contradictions, state
 from stream_filter.core.targets import OnFailure, RecallTarget, SignLimits, Target
 from stream_filter.core.widening import Widening
-from stream_filter.kafka.certificate_board import CertificateRecord
+from stream_filter.kafka.board import BoardRecord
 from stream_filter.store.msgpack_evidence import Desk, decode_desk, encode_desk
 from stream_filter.store.statement_json import decode_statement, encode_statement
 
@@ -70,9 +70,9 @@ def statement(at_ms: int, *, alarms: Sequence[StaleCause] = (), entry_id: str = 
     )
 
 
-def record(value: Statement | bytes | None, place: int = 0) -> CertificateRecord:
+def record(value: Statement | bytes | None, place: int = 0) -> BoardRecord:
     content = encode_statement(value) if isinstance(value, Statement) else value
-    return CertificateRecord(f"certificates/0/{place}", content)
+    return BoardRecord(f"certificates/0/{place}", content)
 
 
 def test_the_newest_of_each_counts() -> None:

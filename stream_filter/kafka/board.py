@@ -1,4 +1,5 @@
-"""The certificate topic: of one partition, compacted; the latest record of each key counts."""
+"""A topic that says how things stand, like those of certificates and incidents: of one partition,
+compacted; the latest record of each key counts."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
@@ -10,15 +11,22 @@ from stream_filter.kafka.connection import Connection
 from stream_filter.kafka.reader import TopicReader
 from stream_filter.kafka.topic_writer import TopicWriter
 
+BOARD_TOPIC_CONFIGS = {
+    "cleanup.policy": "compact",
+    # A new reader reads all that is not compacted: keep that short.
+    "segment.bytes": str(16 << 20),
+    "min.cleanable.dirty.ratio": "0.1",
+}
 
-class CertificateRecord(NamedTuple):
-    """A record of the certificate topic."""
+
+class BoardRecord(NamedTuple):
+    """A record of such a topic."""
 
     position: str
     value: bytes | None
 
 
-class KafkaCertificateBoard:
+class KafkaBoard:
     """Writes and follows. Every call raises BrokerError or ConfigError."""
 
     def __init__(self, connection: Connection, *, topic: str) -> None:
@@ -34,13 +42,13 @@ class KafkaCertificateBoard:
         """Never raises."""
         await self._writer.close()
 
-    async def read(self) -> list[CertificateRecord]:
+    async def read(self) -> list[BoardRecord]:
         """All that the topic holds, in order."""
         async with TopicReader(self._connection) as reader:
             held, _ = await self._held(reader)
         return held
 
-    async def follow(self) -> AsyncIterator[list[CertificateRecord]]:
+    async def follow(self) -> AsyncIterator[list[BoardRecord]]:
         """First all that the topic holds, in one list, then what comes."""
         async with TopicReader(self._connection) as reader:
             held, end = await self._held(reader)
@@ -50,23 +58,23 @@ class KafkaCertificateBoard:
 
     async def _held(
         self, reader: TopicReader
-    ) -> tuple[list[CertificateRecord], dict[TopicPartition, int]]:
+    ) -> tuple[list[BoardRecord], dict[TopicPartition, int]]:
         try:
             (source,) = reader.partitions(self._topic)
         except (ConfigError, ValueError) as error:
             raise ConfigError(
-                f"certificate topic {self._topic!r} does not exist with one partition: run "
+                f"topic {self._topic!r} does not exist with one partition: run "
                 "`stream-filter topics create --evidence`"
             ) from error
         first, end = (await reader.bounds([source]))[source]
-        held: list[CertificateRecord] = []
+        held: list[BoardRecord] = []
         async for _, records in reader.read({source: (first, end)}, to_the_end=True):
             held += _records(records)
         return held, {source: end}
 
 
-def _records(records: Sequence[ConsumerRecord]) -> list[CertificateRecord]:
+def _records(records: Sequence[ConsumerRecord]) -> list[BoardRecord]:
     return [
-        CertificateRecord(f"{record.topic}/{record.partition}/{record.offset}", record.value)
+        BoardRecord(f"{record.topic}/{record.partition}/{record.offset}", record.value)
         for record in records
     ]
