@@ -23,9 +23,10 @@ from stream_filter.app.slm_export import ExportedSlm, export_slm
 from stream_filter.app.slm_training import FEWEST_LABELS, SlmChoice, TrainedSlm, train_slm
 from stream_filter.app.splits import unsplit_groups
 from stream_filter.core.banding import ChosenBand, choose_band
+from stream_filter.core.blending import first_share
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.ranking import forwarded_share, reliability, threshold_at
-from stream_filter.models.manifest import CARD_NAME, SCOUT_NAME, Affine, Quality, Training
+from stream_filter.core.ranking import Floats, forwarded_share, reliability, threshold_at
+from stream_filter.models.manifest import CARD_NAME, SCOUT_NAME, Affine, Blend, Quality, Training
 from stream_filter.models.manifest import License as PackLicense
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.pack_writing import manifest_of, write_pack
@@ -36,6 +37,8 @@ from stream_filter.training.extra import DEFAULT_ENCODER, INSTALL, missing_modul
 
 MOST_AUC_LOSS = 0.002
 """What the band may cost against an SLM that reads all."""
+MOST_READ = 0.5
+"""Of the texts. A band that spares the SLM less than the rest is not worth what it may cost."""
 _SCOUT_SECONDS = 0.25
 """Of the time: for the scout, where an SLM comes after it."""
 
@@ -82,7 +85,7 @@ class _Second:
     trained: TrainedSlm
     exported: ExportedSlm
     band: ChosenBand
-    blend: Affine
+    blend: Blend
     scores: NDArray[np.float64]
     """Shape (n,): of both stages together, of the events that the SLM was not trained on."""
 
@@ -234,30 +237,29 @@ def _second(
         ),
     )
     rows = trained.tested
-    labels = events.important[rows] == 1, events.weights[rows]
+    important, weights = labels = events.important[rows] == 1, events.weights[rows]
+    codes, at, text = np.unique(events.codes[rows], return_index=True, return_inverse=True)
+    is_text = np.zeros(len(text), np.bool_)
+    is_text[at] = True
+    # By events, and by texts: each counts the same.
+    weightings = weights, weights / np.bincount(text, weights)[text]
     first = scout.scores[rows]
-    total = log_odds(first) + log_odds(trained.scores[rows])
-    slope, intercept = fit_calibration(total, *labels)
-    blend = Affine(method="platt", slope=slope, intercept=intercept)
+    blend = _blend(first, trained.scores[rows], important, weightings)
     second = blended(first, trained.scores[rows], blend).astype(np.float64)
     shares = [forwarded_share(scores, *labels, order.recall) for scores in (first, second)]
     said = f"at recall {order.recall:g} it forwards {shares[0]:.1%} of the held-out events, "
     order.told(f"the scout: {said}with the SLM {shares[1]:.1%}")
     if order.stages is Stages.AUTO and shares[0] <= shares[1]:
         return None, f"{said}with an SLM {shares[1]:.1%}"
-    codes, at, text = np.unique(events.codes[rows], return_index=True, return_inverse=True)
-    is_text = np.zeros(len(text), np.bool_)
-    is_text[at] = True
-    important, weights = labels
-    a_text_each = weights / np.bincount(text, weights)[text]
     band = choose_band(
         first,
         second,
         important,
-        (weights, a_text_each),
+        weightings,
         is_text,
         recall=order.recall,
         most_loss=MOST_AUC_LOSS,
+        most_read=MOST_READ,
     )
     order.told(
         f"the SLM reads {band.read_share:.1%} of the texts, scout scores from {band.low:.3g} to "
@@ -275,6 +277,18 @@ def _second(
     scores = np.zeros(len(events.codes))
     scores[rows] = np.where((first >= band.low) & (first < band.high), second, first)
     return _Second(trained=trained, exported=exported, band=band, blend=blend, scores=scores), None
+
+
+def _blend(
+    first: Floats, second: Floats, important: NDArray[np.bool_], weightings: tuple[Floats, Floats]
+) -> Blend:
+    """What both stages' scores count where both are known; calibrated by events."""
+    odds = log_odds(first), log_odds(second)
+    share = first_share(*odds, important, weightings)
+    slope, intercept = fit_calibration(
+        share * odds[0] + (1 - share) * odds[1], important, weightings[0]
+    )
+    return Blend(scout=slope * share, slm=slope * (1 - share), intercept=intercept)
 
 
 def _band_facts(second: _Second) -> dict[str, Any]:

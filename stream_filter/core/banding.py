@@ -32,14 +32,15 @@ def choose_band(
     *,
     recall: float,
     most_loss: float,
+    most_read: float = 1.0,
 ) -> ChosenBand:
-    """The band with the fewest texts such that the cascade loses at most `most_loss` in AUC, and in
-    the share that is forwarded at `recall`, against the second stage alone: under each of the
-    `weightings`. By events alone, a few frequent texts would choose it, and by texts alone rare
-    ones.
+    """The band with the fewest texts, at most the share `most_read` of them, such that the cascade
+    loses at most `most_loss` in AUC, and in the share that is forwarded at `recall`, against the
+    second stage alone: under each of the `weightings`. By events alone, a few frequent texts would
+    choose it, and by texts alone rare ones.
 
     All of shape (n,), of events; scores in [0, 1]; `is_text` is True at one event of each distinct
-    text. There is always such a band: the one that holds all.
+    text. Where there is no such band, the one that holds all.
     """
     texts = np.sort(first[is_text])
     edges = np.unique(np.append(np.quantile(texts, np.linspace(0, 1, _STEPS)), (0.0, 1.01)))
@@ -54,6 +55,8 @@ def choose_band(
     ]
     # The fewest first, so that the first that will do is the best.
     for at in np.argsort(reads, kind="stable").tolist():
+        if reads[at] > most_read:
+            break
         low, high = bands[at]
         staged = np.where((first >= low) & (first < high), second, first)
         losses = [

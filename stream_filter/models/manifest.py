@@ -93,6 +93,14 @@ class SlmStage(_Part):
 Stage = Annotated[ScoutStage | SlmStage, Field(discriminator="kind")]
 
 
+class Blend(_Part):
+    """One score of both stages': scout · its log-odds + slm · its log-odds + intercept, as odds."""
+
+    scout: float
+    slm: float
+    intercept: float
+
+
 class Band(_Part):
     """Which texts the SLM reads: those whose scout score is in [low, high)."""
 
@@ -102,10 +110,9 @@ class Band(_Part):
     auc_loss: float = Field(
         description="AUC on held-out texts of `the SLM reads all`, less that of both stages."
     )
-    blend: Affine | None = Field(
+    blend: Blend | None = Field(
         default=None,
-        description="In the band, the log-odds of both stages' scores are added and this is "
-        "applied to the sum; without it, the SLM's score stands alone.",
+        description="What each stage counts in the band; without it, the SLM's score alone.",
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_filter.core.errors import ScorerError
-from stream_filter.models.manifest import Affine
+from stream_filter.models.manifest import Blend
 from stream_filter.models.onnx_scorer import OnnxScorer, load_slm
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.scout import Scout, load_scout
@@ -64,13 +64,11 @@ class StagedScorer:
 
 
 def blended(
-    first: NDArray[np.floating], second: NDArray[np.floating], blend: Affine
+    first: NDArray[np.floating], second: NDArray[np.floating], blend: Blend
 ) -> NDArray[np.float32]:
-    """One score of two, all of shape (n,): the sum of their log-odds, calibrated anew."""
-    total = sum(log_odds(scores) for scores in (first, second))
-    scores: NDArray[np.float32] = (
-        0.5 + 0.5 * np.tanh(0.5 * (blend.slope * total + blend.intercept))
-    ).astype(np.float32)
+    """One score of two, all of shape (n,): their log-odds, weighed, added and calibrated."""
+    odds = blend.scout * log_odds(first) + blend.slm * log_odds(second) + blend.intercept
+    scores: NDArray[np.float32] = (0.5 + 0.5 * np.tanh(0.5 * odds)).astype(np.float32)
     return scores
 
 

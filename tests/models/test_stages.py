@@ -10,7 +10,7 @@ import pytest
 
 from stream_filter.core.canonical import clipped
 from stream_filter.core.errors import PackError, ScorerError
-from stream_filter.models.manifest import Affine
+from stream_filter.models.manifest import Affine, Blend
 from stream_filter.models.ngrams import Hashing, hashed_texts
 from stream_filter.models.onnx_scorer import load_slm
 from stream_filter.models.pack import load_pack
@@ -144,21 +144,22 @@ def test_slm_reads_what_the_scout_is_unsure_of(make_pack: MakePack) -> None:
 
 
 def test_in_the_band_both_stages_may_count(make_pack: MakePack) -> None:
-    """With a blend, what the band holds has the calibrated sum of both log-odds; the rest is as
+    """With a blend, what the band holds has the weighed sum of both log-odds; the rest is as
     without; and no score is anything but a number in [0, 1]."""
-    blend = {"method": "platt", "slope": 0.6, "intercept": 0.3}
+    blend = {"scout": 0.2, "slm": 0.6, "intercept": 0.3}
     staged = StagedScorer(make_pack("scout", "slm", band=BAND | {"blend": blend}), threads=1)
     by_scout = staged.score_by_scout(TEXTS)
     by_slm = load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
     inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
     odds = [np.log(p / (1 - p)) for p in (by_scout.astype(float), by_slm.astype(float))]
-    both = 1 / (1 + np.exp(-(0.6 * sum(odds) + 0.3)))
+    both = 1 / (1 + np.exp(-(0.2 * odds[0] + 0.6 * odds[1] + 0.3)))
     scores = staged.score(TEXTS)
     assert np.allclose(scores, np.where(inside, both, by_scout), atol=1e-4)
     extreme = np.array([0, 0, 1, 1], np.float32)
-    said = blended(extreme, extreme[::-1], Affine(method="none"))
+    as_much = Blend(scout=1.0, slm=1.0, intercept=0.0)
+    said = blended(extreme, extreme[::-1], as_much)
     assert said == pytest.approx(0.5)
-    assert np.isfinite(blended(extreme, extreme, Affine(method="none"))).all()
+    assert np.isfinite(blended(extreme, extreme, as_much)).all()
 
 
 @pytest.mark.parametrize(
