@@ -200,7 +200,7 @@ class Session:
         settings = self._stage.settings
         topics = [self._stage.source, self._stage.analysis]
         topics += [settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic]
-        topics += evidence_topics(settings)
+        topics += [*evidence_topics(settings), settings.audit_topic, settings.replay_topic]
         try:
             async with TopicAdmin(settings.connection()) as admin:
                 await admin.delete(topics)

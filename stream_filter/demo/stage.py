@@ -134,6 +134,8 @@ class Stage:
             "memory_topic": f"{prefix}stream-filter.memory",
             "dead_letter_topic": f"{prefix}stream-filter.dead-letters",
             "deferred_topic": f"{prefix}stream-filter.deferred",
+            "audit_topic": f"{prefix}stream-filter.audit",
+            "replay_topic": f"{prefix}stream-filter.replays",
             "evidence": True,
             "verdict_topic": f"{prefix}stream-filter.verdicts",
             "certificate_topic": f"{prefix}stream-filter.certificates",
