@@ -69,8 +69,9 @@ async def demo(
 
     Starts a broker, a worker in enforce mode, an analyst, and a generator that knows the truth.
     Shows what is forwarded, what that misses, what the gate claims about it, what the analyst says
-    of it, and what is saved by not reading everything. Ends with totals and the ledger check.
-    Nothing is left running. Exit code 0 only if every event was decided and conservation holds.
+    of it, the incident that he sees, and what is saved by not reading everything. Ends with totals
+    and the ledger check. Nothing is left running. Exit code 0 only if every event was decided and
+    conservation holds.
 
     The analyst asks a stand-in for a language model, which knows the truth; with --endpoint, a real
     one.

@@ -4,6 +4,7 @@ import shutil
 
 import click
 
+from stream_filter.cli.incident_text import incident_lines
 from stream_filter.cli.ledger import print_finding
 from stream_filter.cli.output import print_table
 from stream_filter.core.decision import Route
@@ -45,6 +46,10 @@ def print_totals(outcome: Outcome) -> None:
     click.echo(f"precision            {percent(standing.precision)} (of what it chose)")
     click.echo(f"delivery             {outcome.follower.delivery or 'nothing was decided'}")
     _print_analyst(outcome)
+    for seen in outcome.incidents:
+        click.echo(f"\nAn incident, seen after {seen.at_s:.0f} s")
+        for line in incident_lines(seen.incident):
+            click.echo(line)
     if outcome.claims:
         click.echo("\nWhat the gate claimed about its recall, from an analyst's verdicts")
         print_table(

@@ -181,6 +181,7 @@ class PlatformStream:
                     "level": template.level,
                     "message": template.text % tuple(values),
                     "host": host,
+                    "peer": template.peer(values),
                     "trace_id": ids[index * 48 : index * 48 + 32],
                     "event_id": ids[index * 48 + 32 : index * 48 + 48],
                     "latency_ms": latency_ms,

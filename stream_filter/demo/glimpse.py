@@ -9,6 +9,7 @@ from stream_filter.core.statement import Statement
 from stream_filter.demo.bill import Bill, Price, Reading
 from stream_filter.demo.claims import Claim
 from stream_filter.demo.follower import Follower, Forwarded, LogLine
+from stream_filter.demo.incidents import SeenIncident
 from stream_filter.demo.judging import Judged
 from stream_filter.demo.scoreboard import Standing
 
@@ -36,6 +37,7 @@ class Glimpse:
     judge: str
     judged: Judged
     bill: Bill
+    incidents: tuple[SeenIncident, ...]
 
 
 class Display(Protocol):
@@ -59,6 +61,7 @@ class Outcome:
     reading: Reading
     price: Price
     bill: Bill
+    incidents: tuple[SeenIncident, ...]
     finding: Verification | None
     exits: Mapping[str, int | None]
     """Exit codes by process."""

@@ -13,7 +13,7 @@ from stream_filter.analyst.prompt import Prompt
 from stream_filter.analyst.token_counts import ByLength
 from stream_filter.demo.bill import Price, Reading, reading_of
 from stream_filter.demo.generator import GeneratedEvent
-from stream_filter.demo.truth import is_important
+from stream_filter.demo.truth import OUTAGE_ROOT, is_important
 from stream_filter.testing.broker_process import HOST, free_port
 from stream_filter.testing.stand_in import StandIn
 from stream_filter.testing.stand_in_behaviour import Behaviour
@@ -43,8 +43,12 @@ class ModelOptions:
 class LanguageModel:
     """One of the two."""
 
-    def __init__(self, options: ModelOptions, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, options: ModelOptions, environment: Mapping[str, str], *, seconds: float
+    ) -> None:
+        """`seconds`: of the storyline."""
         self._options = options
+        self._seconds = seconds
         self._has_key = bool(environment.get(KEY_VARIABLE)) and options.endpoint is not None
         self._port = free_port()
 
@@ -62,7 +66,9 @@ class LanguageModel:
         if not self.is_stand_in:
             return nullcontext()
         behaviour = Behaviour(error_rate=self._options.error_rate, latency_s=_LATENCY_S)
-        return StandIn(is_important, behaviour, port=self._port)
+        stand_in = StandIn(is_important, behaviour, port=self._port)
+        stand_in.root = OUTAGE_ROOT
+        return stand_in
 
     def config(self, prefix: str) -> dict[str, Any]:
         """The analyst's config, its topic with a prefix."""
@@ -79,6 +85,7 @@ class LanguageModel:
         if self.is_stand_in:
             given |= {"limits": _STAND_IN_LIMITS, "batch": _STAND_IN_BATCH}
             question = {**question, **_STAND_IN_TOPIC}
+        given["outage"] |= _outage_times(self._seconds)
         return {**given, "endpoint": endpoint, "topics": {prefix + topic: question}}
 
     def reading(self, events: Sequence[GeneratedEvent]) -> Reading:
@@ -101,3 +108,15 @@ class LanguageModel:
         if not self.is_stand_in:
             return dict(ours)
         return {**ours, "NO_PROXY": ",".join(filter(None, (ours.get("NO_PROXY"), HOST)))}
+
+
+def _outage_times(seconds: float) -> dict[str, str]:
+    """An hour of a real stream is half of the demo."""
+    window_s = max(1, round(seconds / 10))
+    return {
+        "window": f"{window_s}s",
+        "baseline": f"{4 * window_s}s",
+        "every": "1s",
+        "quiet": f"{max(1, round(seconds / 8))}s",
+        "ask_every": f"{max(1, round(seconds / 3))}s",
+    }

@@ -1,13 +1,14 @@
 """The demo without a terminal: one line a second, and the words that all displays share."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from stream_filter.core.decision import Route
 from stream_filter.core.statement import Statement
 from stream_filter.demo.bill import Bill
 from stream_filter.demo.glimpse import Glimpse
+from stream_filter.demo.incidents import SeenIncident
 from stream_filter.demo.judging import Judged
 from stream_filter.demo.scoreboard import Recall
 
@@ -69,7 +70,8 @@ def plain_line(glimpse: Glimpse) -> str:
         f"({percent(standing.forwarded_share)}{': ' + reasons if reasons else ''})  "
         f"dropped {standing.routed(Route.DISCARD):,}  "
         f"recall {percent(recall)}, unseen {percent(unseen)}  "
-        f"{judged_line(glimpse.judged)}, {saved_line(glimpse.bill)}  {claimed(glimpse.claim)}"
+        f"{judged_line(glimpse.judged)}, {saved_line(glimpse.bill)}  "
+        f"{incident_line(glimpse.incidents)}  {claimed(glimpse.claim)}"
     )
 
 
@@ -84,6 +86,19 @@ def judged_line(judged: Judged) -> str:
 def saved_line(bill: Bill) -> str:
     """`spent 0.0213 of 1.8203, saved 98.8 %`."""
     return f"spent {bill.spent:.4f} of {bill.everything:.4f}, saved {percent(bill.saved_share)}"
+
+
+def incident_line(seen: Sequence[SeenIncident]) -> str:
+    """Of the last one: `incident open: payments, checkout, suspect payments; stand-in: cause
+    payments`."""
+    if not seen:
+        return "no incident"
+    incident = seen[-1].incident
+    services = ", ".join(each.service for each in incident.services)
+    suspect = f", suspect {incident.suspects[0].service}" if incident.suspects else ""
+    said = incident.assessment
+    cause = f"; {said.judge}: cause {said.root}" if said and said.root else ""
+    return f"incident {incident.state}: {services}{suspect}{cause}"
 
 
 def claimed(claim: Statement | None) -> str:

@@ -6,7 +6,7 @@ appears in no event: neither the level nor any other field of an event says it.
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
@@ -105,12 +105,20 @@ class Template:
     level: str
     text: str
     slots: tuple[str, ...]
+    names: str | None
+    """Another service that stands in the text itself."""
     weight: float
 
     @property
     def important(self) -> bool:
         """The truth: an analyst would want to read this line."""
         return self.family not in ("routine", "noise")
+
+    def peer(self, values: Sequence[str]) -> str | None:
+        """The other service that the line names, when `values` stand in its slots."""
+        if "service" in self.slots:
+            return values[self.slots.index("service")]
+        return self.names
 
     def render(self, rng: random.Random) -> str:
         """The message with fresh values from `rng` in its slots."""
@@ -135,6 +143,7 @@ def _parse(family: Family, table: str) -> tuple[Template, ...]:
                 level=level,
                 text=_SLOT.sub("%s", message.replace("%", "%%")),
                 slots=slots,
+                names=next((w for w in words if w in SERVICES and w != service), None),
                 weight=_weight(line),
             )
         )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from stream_filter.core.decision import Reason, Route
 from stream_filter.demo.follower import LogLine
 from stream_filter.demo.glimpse import Outcome
@@ -87,6 +89,10 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
         "forwarded_groups": [group.as_dict() for group in forwarded_groups(outcome)],
         "missed_groups": [group.as_dict() for group in missed_groups(outcome)],
         "analyst": _analyst(outcome),
+        "incidents": [
+            {"at_s": round(seen.at_s, 1), **msgspec.to_builtins(seen.incident)}
+            for seen in outcome.incidents
+        ],
         "certificates": [claim.as_dict() for claim in outcome.claims],
         "delivery": outcome.follower.delivery,
         "policy_id": outcome.policy_id,

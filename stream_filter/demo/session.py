@@ -18,6 +18,7 @@ from stream_filter.demo.claims import Claims
 from stream_filter.demo.follower import Follower, read_line
 from stream_filter.demo.generator import PlatformStream
 from stream_filter.demo.glimpse import Display, Glimpse, Outcome
+from stream_filter.demo.incidents import Incidents
 from stream_filter.demo.judging import Judged, Judging
 from stream_filter.demo.producer import PacedProducer
 from stream_filter.demo.scoreboard import Scoreboard, Standing
@@ -54,6 +55,10 @@ class Session:
             analysis=stage.analysis,
             scoreboard=self._scoreboard,
             judging=self._judging,
+        )
+        self._incidents = Incidents(
+            KafkaBoard(stage.settings.connection(), topic=stage.settings.incidents_topic),
+            at_s=lambda: self._played_s,
         )
         self._reading = stage.language_model.reading(
             PlatformStream(options.seed, 0, options.seconds).events(0.0, _SAMPLE)
@@ -125,6 +130,7 @@ class Session:
         producing = asyncio.create_task(producer.run(stop))
         following = asyncio.create_task(self._follower.run())
         claiming = asyncio.create_task(self._certificates().follow())
+        watching = asyncio.create_task(self._incidents.follow())
         try:
             while not producing.done():
                 await asyncio.wait({producing, following}, timeout=_LOOK_S)
@@ -144,7 +150,7 @@ class Session:
         except StreamFilterError as error:
             self._problems.append(str(error))
         finally:
-            tasks = (producing, following, claiming)
+            tasks = (producing, following, claiming, watching)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -200,7 +206,8 @@ class Session:
         settings = self._stage.settings
         topics = [self._stage.source, self._stage.analysis]
         topics += [settings.ledger_topic, settings.memory_topic, settings.dead_letter_topic]
-        topics += evidence_topics(settings)
+        topics += [*evidence_topics(settings), settings.incidents_topic]
+        topics += [settings.audit_topic, settings.replay_topic]
         try:
             async with TopicAdmin(settings.connection()) as admin:
                 await admin.delete(topics)
@@ -252,6 +259,7 @@ class Session:
             judge=self._stage.language_model.name,
             judged=judged,
             bill=self._bill(standing, judged),
+            incidents=self._incidents.seen,
         )
 
     def _outcome(
@@ -269,6 +277,7 @@ class Session:
             reading=self._reading,
             price=self._options.language_model.price,
             bill=self._bill(standing, judged),
+            incidents=self._incidents.seen,
             finding=finding,
             exits={child.name: child.exit_code for child in children},
             first_forwarded_s=self._first_forwarded_s(),

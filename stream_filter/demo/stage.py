@@ -76,7 +76,9 @@ class Stage:
         if self._broker:
             given["security"] = SecurityModel()
         self.settings = Settings(**given)
-        self.language_model = LanguageModel(options.language_model, os.environ)
+        self.language_model = LanguageModel(
+            options.language_model, os.environ, seconds=options.seconds
+        )
         self.analyst_file = self.folder / "analyst.yaml"
         self.analyst_file.write_text(yaml.safe_dump(self.language_model.config(prefix)))
         self._policy_file, self._settings_file = policy_file, settings_file
@@ -134,9 +136,12 @@ class Stage:
             "memory_topic": f"{prefix}stream-filter.memory",
             "dead_letter_topic": f"{prefix}stream-filter.dead-letters",
             "deferred_topic": f"{prefix}stream-filter.deferred",
+            "audit_topic": f"{prefix}stream-filter.audit",
+            "replay_topic": f"{prefix}stream-filter.replays",
             "evidence": True,
             "verdict_topic": f"{prefix}stream-filter.verdicts",
             "certificate_topic": f"{prefix}stream-filter.certificates",
+            "incidents_topic": f"{prefix}stream-filter.incidents",
             "delivery": "auto",
             "start_at": "earliest",
             "session_timeout_ms": _EMBEDDED_SESSION_MS if self._broker else _SESSION_MS,

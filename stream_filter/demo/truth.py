@@ -5,6 +5,8 @@ from functools import cache
 
 from stream_filter.demo.platform import TEMPLATES, Template
 
+OUTAGE_ROOT = "payments"
+"""Whose deploy goes wrong."""
 _SLOT_PATTERNS = {"pct_bad": "9[89]|100", "lag_bad": r"\d{7}"}
 """The slots by whose number alone an important line differs from a routine one."""
 

@@ -15,7 +15,7 @@ from stream_filter.core.certificate import CertificateState
 from stream_filter.core.decision import Route
 from stream_filter.demo.generator import TIMELINE
 from stream_filter.demo.glimpse import Glimpse
-from stream_filter.demo.plain import SCENARIOS, percent
+from stream_filter.demo.plain import SCENARIOS, incident_line, percent
 
 _CALM, _TROUBLE = "cyan", "red"
 _STYLES = {"calm": _CALM, "recovery": _CALM, "burst": "yellow"}
@@ -25,7 +25,7 @@ _CLAIM_STYLES = {
     CertificateState.STALE: "bold red",
 }
 _LEVELS = {"WARN": "yellow", "ERROR": "red", "FATAL": "bold red"}
-_FIGURES_HEIGHT, _HEADER_HEIGHT, _ANALYST_HEIGHT, _FOOTER_HEIGHT = 9, 2, 2, 2
+_FIGURES_HEIGHT, _HEADER_HEIGHT, _ANALYST_HEIGHT, _FOOTER_HEIGHT = 9, 2, 3, 2
 
 
 class LiveDisplay:
@@ -149,7 +149,14 @@ def _analyst(glimpse: Glimpse) -> RenderableType:
     money.append(f"{bill.spent:.4f}", style="bold")
     money.append(f" for {judged.tokens:,} tokens · all: {bill.everything:.4f} · saved ")
     money.append(percent(bill.saved_share), style="bold green")
-    return Group(verdicts, money)
+    open_style = "bold red" if _has_open_incident(glimpse) else "dim"
+    incident = Text(f" {incident_line(glimpse.incidents)}", no_wrap=True, overflow="ellipsis")
+    incident.stylize(open_style)
+    return Group(verdicts, money, incident)
+
+
+def _has_open_incident(glimpse: Glimpse) -> bool:
+    return any(seen.incident.state == "open" for seen in glimpse.incidents)
 
 
 def _recent(glimpse: Glimpse, height: int) -> RenderableType:

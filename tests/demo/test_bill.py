@@ -60,7 +60,7 @@ def test_a_full_prompt_is_cheaper_than_many() -> None:
 
     def reading(endpoint: str | None) -> float:
         options = ModelOptions(endpoint=endpoint, model="m", price=PRICE, error_rate=0.0)
-        found = LanguageModel(options, {}).reading(events)
+        found = LanguageModel(options, {}, seconds=60).reading(events)
         assert found.output_tokens < found.input_tokens < 100
         return found.input_tokens
 

@@ -178,7 +178,8 @@ def test_a_wrong_model_is_one_line(args: list[str], said: str) -> None:
 @pytest.mark.timeout(240)
 def test_its_certificate_comes_and_falls() -> None:
     """Over the whole storyline recall is certified, with an interval that holds truth; the failure
-    of an unseen kind is noticed; from then on nothing is dropped."""
+    of an unseen kind is noticed; from then on nothing is dropped. The deploy that goes wrong is an
+    incident, and its root is known."""
     document, _ = finished(start(secrets.token_hex(8), "--seconds", "60"))
     claims = document["certificates"]
     assert [claim["state"] for claim in claims[:2]] == ["uncertified", "certified"]
@@ -189,6 +190,10 @@ def test_its_certificate_comes_and_falls() -> None:
     assert 45.0 < fallen["at_s"] < 60.0, "the unseen failure begins at 45 s"
     assert fallen["effect"] == "forward_all"
     assert document["forwarded_by_reason"]["shadow"] > 5_000
+    incident = document["incidents"][0]
+    assert 27.0 < incident["at_s"] < 50.0, "the deploy goes wrong from 27 s to 36 s"
+    assert {"payments", "checkout"} <= {each["service"] for each in incident["services"]}
+    assert incident["assessment"]["root"] == "payments"
 
 
 def test_truth_meets_its_own_event(run: tuple[dict[str, Any], str, list[str]]) -> None:

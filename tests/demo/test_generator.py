@@ -12,7 +12,7 @@ from stream_filter.demo.generator import TIMELINE, GeneratedEvent, PlatformStrea
 from stream_filter.demo.platform import LEARNABLE, SERVICES, SLOTS, TEMPLATES
 
 START_MS = 1_700_000_000_000
-FIELDS = ["ts", "service", "level", "message", "host", "trace_id", "event_id", "latency_ms"]
+FIELDS = ["ts", "service", "level", "message", "host", "peer", "trace_id", "event_id", "latency_ms"]
 
 
 def timeline(seed: int = 1, a_second: int = 300) -> list[GeneratedEvent]:

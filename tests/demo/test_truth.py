@@ -30,7 +30,7 @@ def test_the_analyst_shows_what_truth_can_read(tmp_path: Path) -> None:
         endpoint=None, model="stand-in", price=Price(input=1, output=1), error_rate=0.0
     )
     config = tmp_path / "analyst.yaml"
-    config.write_bytes(orjson.dumps(LanguageModel(options, {}).config("")))
+    config.write_bytes(orjson.dumps(LanguageModel(options, {}, seconds=60).config("")))
     (prompt,) = load_analyst(config).prompts.values()
     stream = PlatformStream(seed=2, start_ms=0, duration_s=60)
     for second in range(60):

@@ -17,13 +17,31 @@ from stream_filter.core.targets import OnFailure, RecallTarget
 from stream_filter.demo.bill import Bill
 from stream_filter.demo.follower import Forwarded, LogLine
 from stream_filter.demo.glimpse import Glimpse
+from stream_filter.demo.incidents import SeenIncident
 from stream_filter.demo.judging import Judged
 from stream_filter.demo.plain import plain_line
 from stream_filter.demo.scoreboard import KindCount, Standing
 from stream_filter.demo.view import screen
+from stream_filter.outage.incident import Incident, ServiceRecord, SuspectRecord
 
 LINE = LogLine(time="12:00:00", service="payments", level="FATAL", message="[bold]card vault " * 9)
 FORWARDED = Forwarded(source=Position("t", 0, 1), line=LINE, reason="important", score=float("nan"))
+INCIDENT = Incident(
+    incident_id="20261126T120000Z-abcdef",
+    state="open",
+    revision=1,
+    onset_ms=0,
+    opened_ms=1_000,
+    seen_ms=2_000,
+    services=tuple(
+        ServiceRecord(service=name, count=100, usual=3.0, since_ms=0)
+        for name in ("payments", "checkout")
+    ),
+    suspects=(SuspectRecord(service="payments", share=0.6),),
+    texts=(),
+    links=(),
+    unassessed="timeout",
+)
 GLIMPSE = Glimpse(
     phase="running",
     scenario="bad_deploy",
@@ -69,6 +87,7 @@ GLIMPSE = Glimpse(
         agreed=32_571,
     ),
     bill=Bill(everything=29.6512, dropped=28.8, folded=0.1321, spent=0.7191),
+    incidents=(SeenIncident(at_s=29.0, incident=INCIDENT),),
 )
 NOTHING = replace(
     GLIMPSE,
@@ -83,6 +102,7 @@ NOTHING = replace(
         given=0, waiting=0, refused=0, causes={}, tokens=0, spent=0.0, compared=0, agreed=0
     ),
     bill=Bill(everything=0.0, dropped=0.0, folded=0.0, spent=0.0),
+    incidents=(),
 )
 
 
@@ -140,11 +160,12 @@ def test_it_says_the_essentials_in_80_by_24() -> None:
         "payments      FATAL important",
         "verdicts 33,000 waiting 988 refused 12 · agree with truth 99.0 %",
         "spent 0.7191 for 1,203,000 tokens · all: 29.6512 · saved 97.6 %",
+        "incident open: payments, checkout, suspect payments",
         "last important event missed",
         "first forwarded after 3.2 s",
     ):
         assert said in text
-    assert text.count("FATAL important") >= 7
+    assert text.count("FATAL important") >= 6
     assert "[bold]" in text  # an event's text is text, not markup
 
 
