@@ -23,7 +23,7 @@ def test_the_blend_ranks_no_worse_than_the_second_stage(
     a, b = odds(rng, important, first), odds(rng, important, second)
     weightings = np.ones(100), rng.exponential(size=100)
     share = first_share(a, b, important, weightings)
-    assert 0.0 <= share <= 0.5
+    assert 0.0 <= share <= 0.3
     both = share * a + (1 - share) * b
     assert sum(auc(both, important, w) for w in weightings) >= sum(
         auc(b, important, w) for w in weightings
@@ -31,11 +31,11 @@ def test_the_blend_ranks_no_worse_than_the_second_stage(
 
 
 def test_a_first_stage_that_knows_nothing_does_not_count() -> None:
-    """Noise has no share; a stage that is as good as the second has a large one."""
+    """Noise has no share; a stage that is as good as the second has the largest."""
     rng = np.random.default_rng(3)
     important = rng.random(4_000) < 0.3
     second = odds(rng, important, 2.0)
     noise, as_good = (odds(rng, important, worth) for worth in (0.0, 2.0))
     weightings = [np.ones(4_000)]
     assert first_share(noise, second, important, weightings) == 0.0
-    assert first_share(as_good, second, important, weightings) >= 0.4
+    assert first_share(as_good, second, important, weightings) == 0.3
