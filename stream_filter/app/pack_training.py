@@ -38,8 +38,8 @@ from stream_filter.training.extra import DEFAULT_ENCODER, INSTALL, missing_modul
 MOST_AUC_LOSS = 0.002
 """What the band may cost against an SLM that reads all."""
 MOST_READ = 0.2
-"""Of the texts. A band that makes the pack less than five times as fast is not worth what it costs on
-texts unlike the held-out ones."""
+"""Of the texts. A band that makes the pack less than five times as fast is not worth what it costs
+on texts unlike the held-out ones."""
 _SCOUT_SECONDS = 0.25
 """Of the time: for the scout, where an SLM comes after it."""
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from stream_filter.core.ranking import Floats, auc
 
 _SHARES = (0.0, 0.1, 0.2, 0.3)
-"""Of the first stage. On texts of new templates n-grams are the lesser model by far: held-out events
-that happen to suit them must not let them rule."""
+"""Of the first stage. On texts of new templates n-grams are the lesser model by far: held-out
+events that happen to suit them must not let them rule."""
 
 
 def first_share(
