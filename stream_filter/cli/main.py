@@ -29,6 +29,7 @@ from stream_filter.cli.tap import tap
 from stream_filter.cli.topics import topics
 from stream_filter.cli.train import train
 from stream_filter.cli.trial import try_policy
+from stream_filter.kafka.broken_connections import install_broken_connections
 from stream_filter.kafka.fetched_records import install_record_reading
 
 
@@ -75,6 +76,7 @@ def main() -> None:
     Exit codes: 0 fine, 1 a check or a run failed, 2 usage or configuration.
     """
     install_record_reading()
+    install_broken_connections()
     # What aiokafka logs, our own errors say in one line; `run` sends it to its log.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 

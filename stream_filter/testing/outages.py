@@ -9,6 +9,7 @@ or none.
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from zlib import crc32
 
 import orjson
 
@@ -16,6 +17,7 @@ from stream_filter.testing.outage_kinds import OutageKind
 from stream_filter.testing.outage_texts import FAILURES, NAMES, SYMPTOMS, WORDS, noise_texts
 
 _MINUTE_MS = 60_000
+_LEVELS = ("ERROR", "WARN", "INFO")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +227,8 @@ def _event(
 ) -> OutageEvent:
     fields: dict[str, str] = {
         "service": service,
-        "level": dice.choice(("ERROR", "WARN", "INFO")),
+        # Of a line of code, so the same whenever it speaks.
+        "level": _LEVELS[crc32(text.encode()) % len(_LEVELS)],
         "message": _filled(dice, text),
         "trace_id": trace or f"{dice.getrandbits(64):016x}",
     }

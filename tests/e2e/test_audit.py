@@ -64,6 +64,7 @@ async def test_the_chain_through_a_crash(gate: Any, tmp_path: Path) -> None:
     assert orjson.loads(alone.stdout)["consumed"] == 80
 
 
+@pytest.mark.slow
 async def test_payloads_are_redacted_and_looks_are_recorded(gate: Any, tmp_path: Path) -> None:
     """A sample shows the value of one drop of each text without what the policy redacts, and an
     export the judged events, which `train` and `calibrate` read; the audit topic says that somebody

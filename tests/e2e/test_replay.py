@@ -98,6 +98,7 @@ async def until_replayed(gate: Any, count: int, child: "subprocess.Popen[str]") 
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.slow
 async def test_drops_are_undone_once(gate: Any) -> None:
     """A dry run says what would be sent and sends nothing; a replay sends the drops as the gate
     would have, in parts if asked, never twice unless told; the account of it agrees."""

@@ -29,12 +29,13 @@ def sightings(events: tuple[OutageEvent, ...]) -> Iterator[Sighting]:
     """As the analyst would make them."""
     for number, event in enumerate(events):
         fields = orjson.loads(event.value)
+        text = "{service} {level} {message}".format(**fields)
         yield Sighting(
             event_id=event_id(number),
             at_ms=event.at_ms,
             service=fields["service"],
-            kind=canonicalize(fields["message"]).encode(),
-            text="{service} {level} {message}".format(**fields),
+            kind=canonicalize(text).encode(),
+            text=text,
             peers=(fields["peer"],) if "peer" in fields else (),
             traces=(fields["trace_id"],),
         )
