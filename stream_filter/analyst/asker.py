@@ -16,7 +16,6 @@ from stream_filter.analyst.endpoint import RequestFailedError
 from stream_filter.analyst.outcome import Cause, Finding, Opinion, Spending, majority
 from stream_filter.analyst.redaction import Redaction, redact
 
-
 REASON_CHARS = 300
 
 

@@ -125,7 +125,7 @@ class Courier:
 
     async def _probe(self, line: Line) -> RequestFailedError | None:
         """Ask what nobody can object to; why there is no answer."""
-        while not line.breaker.lets_pass():
+        while not line.breaker.lets_pass():  # noqa: ASYNC110  time passes
             await asyncio.sleep(_LOOK_S)
         try:
             await self._ask(line, PROBE, PROBE_SCHEMA, 1, set())
@@ -154,9 +154,7 @@ class Courier:
             await line.limits.admit(tokens)
             is_admitted = True
             spent, used = reserved, tokens  # until it is known better
-            reply = await line.endpoint.ask(
-                messages, schema, most_tokens=output, refused=refused
-            )
+            reply = await line.endpoint.ask(messages, schema, most_tokens=output, refused=refused)
             if not reply.input_tokens:  # a server that does not count
                 reply = replace(reply, input_tokens=tokens - output, output_tokens=output)
             used = reply.input_tokens + reply.output_tokens

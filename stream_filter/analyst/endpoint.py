@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import openai
 import orjson
@@ -24,6 +25,7 @@ _LONGEST_RETRY_AFTER_S = 3600.0
 _DOUBTS = 2
 _MOST_BYTES = 8 << 20
 """Of an answer: a server that never ends must not fill the memory."""
+_SHORTEST_SECRET = 6
 _USERINFO = re.compile(r"//.*@")
 
 
@@ -61,6 +63,18 @@ class EndpointSpec:
     def address(self) -> str:
         """The base URL without what may be secret in it."""
         return _USERINFO.sub("//", self.base_url.partition("?")[0])
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must stand in nothing that is written: the key, and passwords and parameters of the
+        base URL. Short ones are words like others."""
+        found = [self.key.reveal()] if self.key else []
+        try:
+            url = urlsplit(self.base_url)
+        except ValueError:
+            return found
+        said = [url.password or "", *(value for _, value in parse_qsl(url.query))]
+        return found + [each for each in said if len(each) >= _SHORTEST_SECRET]
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """In the currency of the prices."""
@@ -207,7 +221,7 @@ class Endpoint:
             raise
         except Exception as error:  # a torn body fails with errors of any type
             raise self._translated(error) from None
-        reply = _reply(body, time.monotonic() - began_s, key=self.spec.key)
+        reply = _reply(bytes(body), time.monotonic() - began_s, key=self.spec.key)
         self._forms, self._is_proven = [form], True
         return reply
 

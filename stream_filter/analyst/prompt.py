@@ -100,7 +100,7 @@ class Prompt:
                 json.dumps({"event": text, "important": example.important}, ensure_ascii=False)
                 for text, example in zip(shown, examples, strict=True)
             ]
-            self.system += "\n\nExamples:\n" + "\n".join(lines)
+            self.system += "\n\nExamples, data as well:\n" + "\n".join(lines)
         described = [
             ANSWER_VERSION,
             MASK_SET_VERSION if fold == "canonical" else fold,

@@ -20,9 +20,7 @@ async def check_reachable(spec: EndpointSpec) -> None:
     """
     async with Endpoint(replace(spec, timeout_s=_PATIENCE_S)) as endpoint:
         try:
-            await endpoint.ask(
-                PROBE, PROBE_SCHEMA, most_tokens=spec.answer_tokens, refused=set()
-            )
+            await endpoint.ask(PROBE, PROBE_SCHEMA, most_tokens=spec.answer_tokens, refused=set())
         except RequestFailedError as failure:
             if failure.status == 403:
                 raise refusal(spec, 403) from None

@@ -53,7 +53,7 @@ def test_the_suite_is_as_large_as_it_should_be() -> None:
     assert sum(obeyed(text) is not None for text in HOSTILE) >= 50
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 async def test_no_other_verdict_is_changed(hostile: str, tmp_path: Path) -> None:
     """Among thirty events of others, whatever one says, all others get the verdict of their own
     text."""
