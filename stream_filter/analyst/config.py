@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from stream_filter.kafka.connection import Secret
 class AnalystConfig:
     """What was asked for, ready to use. Its repr shows no secret."""
 
-    model: AnalystModel
+    model: AnalystModel = field(repr=False)
     endpoint: EndpointSpec
     fallback: EndpointSpec | None
     second: EndpointSpec | None

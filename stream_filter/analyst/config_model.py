@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -30,8 +31,16 @@ _LongDuration = Annotated[
 def _check_address(schemes: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         # What stands here may have a password in it: it must not be printed.
-        if not isinstance(value, str) or not re.fullmatch(rf"({schemes})://[^\s]+", value):
-            raise ValueError(f"an address begins with one of {schemes.replace('|', ', ')}, and ://")
+        try:
+            is_one = bool(
+                re.fullmatch(rf"({schemes})://[^\s?#]+", value) and urlsplit(value).port != 0
+            )
+        except (TypeError, ValueError):
+            is_one = False
+        if not is_one:
+            raise ValueError(
+                f"an address is one of {schemes.replace('|', ', ')}, ://, host and path"
+            )
         return value
 
     return BeforeValidator(check)
@@ -40,12 +49,12 @@ def _check_address(schemes: str) -> BeforeValidator:
 _Address = Annotated[
     str,
     _check_address("http|https"),
-    Field(json_schema_extra={"pattern": r"^https?://[^\s]+$"}),
+    Field(json_schema_extra={"pattern": r"^https?://[^\s?#]+$"}),
 ]
 _Proxy = Annotated[
     str,
     _check_address("http|https|socks5|socks5h"),
-    Field(json_schema_extra={"pattern": r"^(https?|socks5h?)://[^\s]+$"}),
+    Field(json_schema_extra={"pattern": r"^(https?|socks5h?)://[^\s?#]+$"}),
 ]
 _Path = Annotated[str, Field(min_length=1, max_length=200)]
 

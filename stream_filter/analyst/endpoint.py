@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import openai
 import orjson
@@ -62,19 +62,18 @@ class EndpointSpec:
     @property
     def address(self) -> str:
         """The base URL without what may be secret in it."""
-        return _USERINFO.sub("//", self.base_url.partition("?")[0])
+        return _USERINFO.sub("//", self.base_url)
 
     @property
     def secrets(self) -> list[str]:
-        """What must stand in nothing that is written: the key, and passwords and parameters of the
-        base URL. Short ones are words like others."""
+        """What must stand in nothing that is written: the key, and a password in the base URL. A
+        short one is a word like others."""
         found = [self.key.reveal()] if self.key else []
         try:
-            url = urlsplit(self.base_url)
+            password = urlsplit(self.base_url).password or ""
         except ValueError:
             return found
-        said = [url.password or "", *(value for _, value in parse_qsl(url.query))]
-        return found + [each for each in said if len(each) >= _SHORTEST_SECRET]
+        return [*found, password] if len(password) >= _SHORTEST_SECRET else found
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """In the currency of the prices."""
