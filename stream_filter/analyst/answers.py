@@ -1,5 +1,6 @@
 """The form of an answer, and reading one: strictly, id by id."""
 
+import json
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,6 @@ from stream_filter.analyst.outcome import Cause, Opinion
 
 ANSWER_VERSION = "answer-1"
 """Part of a prompt's digest: another form of the answer is another question."""
-REASON_CHARS = 300
 _ALPHABET = "bcdfghjkmnpqrstvwxyz23456789"
 _ID_CHARS = 4
 
@@ -68,6 +68,12 @@ def answer_schema(ids: Sequence[str], *, with_reasons: bool) -> dict[str, Any]:
     }
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    """Raises ValueError where an object says something twice: msgspec would take the last."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a field stands twice")
+
+
 def read_answer(content: str | None, ids: Iterable[str], *, is_whole: bool) -> Reading:
     """Read an answer on `ids`. `is_whole`: the model had said all that it wanted.
 
@@ -78,16 +84,15 @@ def read_answer(content: str | None, ids: Iterable[str], *, is_whole: bool) -> R
     asked = list(ids)
     try:
         answer = _DECODER.decode(content or "")
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        json.loads(content or "", object_pairs_hook=_each_once)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         cause = Cause.MALFORMED if is_whole else Cause.CUT_OFF
         return Reading({}, dict.fromkeys(asked, cause))
     said = Counter(verdict.id for verdict in answer.verdicts)
     if said.keys() - set(asked) or any(times > 1 for times in said.values()):
         return Reading({}, dict.fromkeys(asked, Cause.INVENTED))
     opinions = {
-        verdict.id: Opinion(
-            important=verdict.important, reason=(verdict.reason or "")[:REASON_CHARS]
-        )
+        verdict.id: Opinion(important=verdict.important, reason=verdict.reason or "")
         for verdict in answer.verdicts
     }
     return Reading(opinions, {i: Cause.MISSING for i in asked if i not in opinions})

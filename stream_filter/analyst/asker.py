@@ -16,6 +16,8 @@ from stream_filter.analyst.endpoint import RequestFailedError
 from stream_filter.analyst.outcome import Cause, Finding, Opinion, Spending, majority
 from stream_filter.analyst.redaction import Redaction, redact
 
+REASON_CHARS = 300
+
 
 @dataclass(slots=True)
 class _Open:
@@ -44,8 +46,7 @@ class Asker:
         async with asyncio.TaskGroup() as asking:
             tasks = [asking.create_task(self._judge(batch)) for _ in range(self._repeat)]
         answers = [task.result() for task in tasks]
-        judge = self.courier.judges[0]
-        return [majority(judge, list(findings)) for findings in zip(*answers, strict=True)]
+        return [majority(list(findings)) for findings in zip(*answers, strict=True)]
 
     async def _judge(self, batch: Sequence[Question]) -> list[Finding]:
         found: dict[int, Finding] = {}
@@ -101,7 +102,8 @@ class Asker:
         if not opinion.reason:
             return opinion
         (reason,) = redact([opinion.reason], (*redactions, *self._secrets))
-        return Opinion(important=opinion.important, reason=reason)
+        # Cut at the end: half a secret is not known as one.
+        return Opinion(important=opinion.important, reason=reason[:REASON_CHARS])
 
 
 def _shares(delivered: Delivered, count: int) -> list[Spending]:

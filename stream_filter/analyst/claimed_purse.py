@@ -46,7 +46,8 @@ class ClaimedPurse:
         self._is_empty = False
 
     async def run(self) -> None:
-        """Read the log without end. Raises BrokerError or ConfigError."""
+        """Read the log without end, from its beginning. Raises BrokerError or ConfigError."""
+        self._book = ClaimBook(self._budget)  # what an earlier run has read counts once
         async with TopicReader(self._connection) as reader:
             sources = reader.partitions(self._topic)
             starts = {

@@ -1,7 +1,8 @@
 """The config file: validated here, made into endpoints and prompts."""
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from stream_filter.kafka.connection import Secret
 class AnalystConfig:
     """What was asked for, ready to use. Its repr shows no secret."""
 
-    model: AnalystModel
+    model: AnalystModel = field(repr=False)
     endpoint: EndpointSpec
     fallback: EndpointSpec | None
     second: EndpointSpec | None
@@ -33,9 +34,9 @@ class AnalystConfig:
 
     @property
     def secrets(self) -> list[str]:
-        """The keys: must stand in nothing that is written."""
+        """Keys, and what is as good as one in an address: must stand in nothing that is written."""
         specs = (self.endpoint, self.fallback, self.second)
-        return [spec.key.reveal() for spec in specs if spec is not None and spec.key is not None]
+        return [secret for spec in specs if spec is not None for secret in spec.secrets]
 
 
 def load_analyst(path: Path) -> AnalystConfig:
@@ -132,6 +133,9 @@ def _secret(given: KeyModel, document: YamlDocument, name: str) -> Secret:
             problem, way_out = f"{given.file} cannot be read: {_said(error)}", "check the path"
     if not value.strip():
         raise ConfigError(document.problem(place, f"{problem}: {way_out}"))
+    if not re.fullmatch(r"[\x21-\x7e]+", value.strip()):
+        problem = "the key has characters that no key has"
+        raise ConfigError(document.problem(place, f"{problem}: it is visible ASCII, one line"))
     return Secret(value.strip())
 
 

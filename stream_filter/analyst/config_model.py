@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -27,6 +28,34 @@ _LongDuration = Annotated[
 ]
 
 
+def _check_address(schemes: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        # What stands here may have a password in it: it must not be printed.
+        try:
+            is_one = bool(
+                re.fullmatch(rf"({schemes})://[^\s?#]+", value) and urlsplit(value).port != 0
+            )
+        except (TypeError, ValueError):
+            is_one = False
+        if not is_one:
+            raise ValueError(
+                f"an address is one of {schemes.replace('|', ', ')}, ://, host and path"
+            )
+        return value
+
+    return BeforeValidator(check)
+
+
+_Address = Annotated[
+    str,
+    _check_address("http|https"),
+    Field(json_schema_extra={"pattern": r"^https?://[^\s?#]+$"}),
+]
+_Proxy = Annotated[
+    str,
+    _check_address("http|https|socks5|socks5h"),
+    Field(json_schema_extra={"pattern": r"^(https?|socks5h?)://[^\s?#]+$"}),
+]
 _Path = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -68,8 +97,7 @@ class PriceModel(_Closed):
 class EndpointModel(_Closed):
     """An OpenAI-compatible endpoint: hosted, vLLM, llama.cpp, Ollama."""
 
-    base_url: str = Field(
-        pattern=r"^https?://[^\s]+$",
+    base_url: _Address = Field(
         description="Up to /v1.",
         examples=["http://localhost:8000/v1"],
     )
@@ -94,8 +122,8 @@ class EndpointModel(_Closed):
     answer_tokens: int = Field(
         default=60, ge=8, le=100_000, description="Room for the answer on one event."
     )
-    proxy: str | None = Field(
-        default=None, pattern=r"^(https?|socks5h?)://[^\s]+$", description="An HTTP proxy."
+    proxy: _Proxy | None = Field(
+        default=None, description="An HTTP proxy, or a SOCKS one (with the package socksio)."
     )
     ca_file: Path | None = Field(
         default=None, description="PEM file of the authorities to trust; unset: the system's."

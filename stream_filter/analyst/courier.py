@@ -3,17 +3,18 @@ must."""
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from stream_filter.analyst.breaker import Breaker
-from stream_filter.analyst.endpoint import Endpoint, Reply, RequestFailedError
+from stream_filter.analyst.endpoint import Endpoint, Form, Reply, RequestFailedError, refusal
 from stream_filter.analyst.outcome import Cause
 from stream_filter.analyst.pacing import Limits
 from stream_filter.analyst.purse import Purse
+from stream_filter.analyst.reaching import PROBE, PROBE_SCHEMA
 from stream_filter.analyst.token_counts import UsageMeter
-from stream_filter.core.errors import ConfigError
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
 _TRIES = 8
@@ -83,12 +84,22 @@ class Courier:
         """An answer on so many events. Waits as long as it takes while servers are busy or down;
         raises RequestFailedError where it is this prompt that fails, ConfigError, BrokerError."""
         tries = busy = 0
+        is_at_fault = False
+        refused: dict[str, set[Form]] = defaultdict(set)
         while True:
             line = await self._open_line()
+            judge = line.endpoint.spec.judge
             try:
-                return await self._ask(line, messages, schema, events)
+                return await self._ask(line, messages, schema, events, refused[judge])
             except RequestFailedError as failure:
-                if not failure.retriable:
+                if failure.asks_again:
+                    continue
+                if failure.status == 403:
+                    # Of the key, or of a wall before the server that dislikes what an event says.
+                    probe = await self._probe(line)
+                    if probe is not None and probe.status == 403:
+                        raise refusal(line.endpoint.spec, 403) from None
+                if not failure.retriable or is_at_fault:
                     raise
                 if failure.cause is Cause.TOO_MANY:
                     after_s = failure.retry_after_s
@@ -97,7 +108,10 @@ class Courier:
                     continue
                 tries += 1
                 if line.breaker.is_open:
-                    continue  # another line, or this one when its pause is over
+                    # Another line, or this one when its pause is over. Where nothing else is asked
+                    # meanwhile, nobody could say whether it is down, or fails because of this.
+                    is_at_fault = tries >= _TRIES and await self._probe(line) is None
+                    continue
                 if tries >= _TRIES:
                     raise
                 await asyncio.sleep(max(self._wait_s(tries), failure.retry_after_s or 0.0))
@@ -109,8 +123,23 @@ class Courier:
                     return line
             await asyncio.sleep(_LOOK_S)
 
+    async def _probe(self, line: Line) -> RequestFailedError | None:
+        """Ask what nobody can object to; why there is no answer."""
+        while not line.breaker.lets_pass():  # noqa: ASYNC110  time passes
+            await asyncio.sleep(_LOOK_S)
+        try:
+            await self._ask(line, PROBE, PROBE_SCHEMA, 1, set())
+        except RequestFailedError as failure:
+            return failure
+        return None
+
     async def _ask(
-        self, line: Line, messages: Sequence[dict[str, str]], schema: dict[str, Any], events: int
+        self,
+        line: Line,
+        messages: Sequence[dict[str, str]],
+        schema: dict[str, Any],
+        events: int,
+        refused: set[Form],
     ) -> Delivered:
         spec = line.endpoint.spec
         size = sum(len(m["content"].encode()) for m in messages) + len(repr(schema))
@@ -125,7 +154,7 @@ class Courier:
             await line.limits.admit(tokens)
             is_admitted = True
             spent, used = reserved, tokens  # until it is known better
-            reply = await line.endpoint.ask(messages, schema, most_tokens=output)
+            reply = await line.endpoint.ask(messages, schema, most_tokens=output, refused=refused)
             if not reply.input_tokens:  # a server that does not count
                 reply = replace(reply, input_tokens=tokens - output, output_tokens=output)
             used = reply.input_tokens + reply.output_tokens
@@ -143,7 +172,7 @@ class Courier:
                 line.breaker.failed()
             self._observer.failed(spec.judge, failure.cause, spent)
             raise
-        except (ConfigError, asyncio.CancelledError):
+        except BaseException:
             line.breaker.gave_up()
             raise
         finally:

@@ -2,16 +2,19 @@
 answers become ours here, and nothing that a server says in an error goes any further."""
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
+import orjson
 
 from stream_filter.analyst.outcome import Cause
 from stream_filter.core.errors import ConfigError, StreamFilterError
@@ -20,6 +23,10 @@ from stream_filter.kafka.connection import Secret
 _FUNCTION = "give_verdicts"
 _LONGEST_RETRY_AFTER_S = 3600.0
 _DOUBTS = 2
+_MOST_BYTES = 8 << 20
+"""Of an answer: a server that never ends must not fill the memory."""
+_SHORTEST_SECRET = 6
+_USERINFO = re.compile(r"//.*@")
 
 
 class Form(StrEnum):
@@ -34,7 +41,8 @@ class Form(StrEnum):
 class EndpointSpec:
     """Where a model is, and what it costs. Its repr shows no secret."""
 
-    base_url: str
+    base_url: str = field(repr=False)
+    """A password may stand in it: `address` is for printing."""
     model: str
     judge: str
     """Its name in verdicts."""
@@ -48,8 +56,24 @@ class EndpointSpec:
     temperature: float | None = None
     answer_tokens: int = 60
     """Room for the answer on one event."""
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """The base URL without what may be secret in it."""
+        return _USERINFO.sub("//", self.base_url)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must stand in nothing that is written: the key, and a password in the base URL. A
+        short one is a word like others."""
+        found = [self.key.reveal()] if self.key else []
+        try:
+            password = urlsplit(self.base_url).password or ""
+        except ValueError:
+            return found
+        return [*found, password] if len(password) >= _SHORTEST_SECRET else found
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """In the currency of the prices."""
@@ -72,7 +96,8 @@ class Reply:
 
 
 class RequestFailedError(StreamFilterError):
-    """No answer. `cause` says why; `may_cost`: the server may have done the work all the same."""
+    """No answer. `cause` says why; `may_cost`: the server may have done the work all the same;
+    `asks_again`: it wants to be asked in another way, which is known now."""
 
     def __init__(
         self,
@@ -81,40 +106,31 @@ class RequestFailedError(StreamFilterError):
         status: int | None = None,
         retry_after_s: float | None = None,
         may_cost: bool = False,
+        asks_again: bool = False,
     ) -> None:
         super().__init__(f"{cause.value}" + (f" ({status})" if status else ""))
         self.cause = cause
         self.status = status
         self.retry_after_s = retry_after_s
         self.may_cost = may_cost
-        self.retriable = cause is not Cause.REFUSED
+        self.asks_again = asks_again
+        self.retriable = asks_again or cause is not Cause.REFUSED
 
 
 class Endpoint:
     """Sends one request at a time; retries and limits are its caller's. Use as an async context."""
 
     def __init__(self, spec: EndpointSpec) -> None:
-        """Raises ConfigError where TLS files or the proxy cannot be used."""
+        """Raises ConfigError where TLS files, the address or the proxy cannot be used."""
         self.spec = spec
-        self._all_forms = [spec.form] if spec.form else list(Form)
-        self._forms = list(self._all_forms)
-        """What the server may take, the best first; one, once an answer has come."""
+        self._forms = [spec.form] if spec.form else list(Form)
+        """What the server may take, the likeliest first; one, once an answer has come."""
         self._errors = 0
         self._is_proven = False
-        try:
-            verify = ssl.create_default_context(cafile=str(spec.ca_file)) if spec.ca_file else True
-            http = openai.DefaultAsyncHttpxClient(proxy=spec.proxy, verify=verify)
-        except (OSError, ssl.SSLError, ValueError) as error:
-            raise ConfigError(
-                f"endpoint {spec.judge}: {error}: check its ca_file and proxy"
-            ) from None
-        self._client = openai.AsyncOpenAI(
-            api_key=spec.key.reveal() if spec.key else "none",
-            base_url=spec.base_url,
-            timeout=spec.timeout_s,
-            max_retries=0,
-            http_client=http,
-        )
+        self._limit = "max_tokens"
+        """What the server calls the most tokens of an answer."""
+        self._temperature = spec.temperature
+        self._client = _client(spec)
 
     async def __aenter__(self) -> "Endpoint":
         return self
@@ -128,62 +144,85 @@ class Endpoint:
         schema: dict[str, Any],
         *,
         most_tokens: int,
+        refused: set[Form],
     ) -> Reply:
-        """Ask once for an answer of a JSON Schema, in at most `most_tokens`. Where the server does
-        not take the form of asking, the next one is taken from then on.
+        """Ask once for an answer of a JSON Schema, in at most `most_tokens`. `refused` belongs to
+        these messages, and is added to: the forms in which the server would not have them. One
+        prompt that it will not have in any form says nothing about the forms.
 
         Raises RequestFailedError, and ConfigError where only a person can help.
         """
-        while True:
-            form = self._forms[0]
-            try:
-                return await self._ask(messages, schema, form, most_tokens)
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if form is not self._forms[0]:
-                    continue  # another request has found it out already
-                if len(self._forms) == 1:
-                    raise RequestFailedError(Cause.REFUSED, status=error.status_code) from None
-                del self._forms[0]
-            except RequestFailedError as failure:
-                # Some servers, like that of llama-cpp-python, have 500 for a form unknown to them.
-                if failure.cause is Cause.SERVER_ERROR and form is self._forms[0]:
-                    self._doubt()
-                raise
+        form = next((each for each in self._forms if each not in refused), None)
+        if form is None:
+            raise RequestFailedError(Cause.REFUSED)
+        options: dict[str, Any] = {self._limit: most_tokens, **_form_options(form, schema)}
+        if self._temperature is not None:
+            options["temperature"] = self._temperature
+        try:
+            return await self._ask(messages, form, options)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            asks_again = self._does_without(error, options)
+            if not asks_again:
+                refused.add(form)
+                self._pass_over(form)
+                asks_again = any(each not in refused for each in self._forms)
+            raise RequestFailedError(
+                Cause.REFUSED, status=error.status_code, asks_again=asks_again
+            ) from None
+        except RequestFailedError as failure:
+            # Some servers, like that of llama-cpp-python, have 500 for a form unknown to them.
+            if failure.cause is Cause.SERVER_ERROR and not self._is_proven:
+                self._errors += 1
+                if self._errors % _DOUBTS == 0:
+                    self._pass_over(form)
+            raise
 
-    def _doubt(self) -> None:
-        """A server error: of two in a row while nothing was answered yet, the form may be the
-        cause."""
-        self._errors += 1
-        if not self._is_proven and self._errors >= _DOUBTS:
-            self._errors = 0
-            self._forms = self._forms[1:] or list(self._all_forms)
+    def _pass_over(self, form: Form) -> None:
+        """While nothing was answered yet, the next ones are asked in the next form first."""
+        if not self._is_proven and form is self._forms[0]:
+            self._forms = [*self._forms[1:], form]
+
+    def _does_without(self, error: openai.APIStatusError, options: dict[str, Any]) -> bool:
+        """Whether the server, as those of reasoning models do, will not have a parameter that there
+        is another way for; from now on that one is taken."""
+        if not str(error.code).startswith("unsupported") or error.param not in options:
+            return False
+        if error.param == "max_tokens":
+            self._limit = "max_completion_tokens"
+        elif error.param == "temperature":
+            self._temperature = None
+        else:
+            return False
+        return True
 
     async def _ask(
         self,
         messages: Sequence[dict[str, str]],
-        schema: dict[str, Any],
         form: Form,
-        most_tokens: int,
+        options: dict[str, Any],
     ) -> Reply:
         began_s = time.monotonic()
-        options: dict[str, Any] = _form_options(form, schema)
-        if self.spec.temperature is not None:
-            options["temperature"] = self.spec.temperature
         try:
             # The SDK's time-out starts anew with each byte; this one does not.
             async with asyncio.timeout(self.spec.timeout_s):
-                answer = await self._client.chat.completions.create(
+                asking = self._client.chat.completions.with_streaming_response.create(
                     model=self.spec.model,
                     messages=messages,  # type: ignore[arg-type]  # plain dicts of its shape
-                    max_tokens=most_tokens,
                     **options,
                 )
-        except (openai.BadRequestError, openai.UnprocessableEntityError):
+                async with asking as response:
+                    body = bytearray()
+                    async for chunk in response.iter_bytes():
+                        body += chunk
+                        if len(body) > _MOST_BYTES:
+                            raise RequestFailedError(Cause.SERVER_ERROR, may_cost=True)
+        except (openai.BadRequestError, openai.UnprocessableEntityError, RequestFailedError):
             raise
         except Exception as error:  # a torn body fails with errors of any type
             raise self._translated(error) from None
+        reply = _reply(bytes(body), time.monotonic() - began_s, key=self.spec.key)
         self._forms, self._is_proven = [form], True
-        return _reply(answer, time.monotonic() - began_s)
+        return reply
 
     def _translated(self, error: Exception) -> StreamFilterError:
         if isinstance(error, openai.RateLimitError):
@@ -191,14 +230,8 @@ class Endpoint:
             return RequestFailedError(Cause.TOO_MANY, status=429, retry_after_s=after_s)
         if isinstance(error, openai.APIStatusError):
             status = error.status_code
-            if status in {401, 403, 404, 407}:
-                what = {404: f"knows no model {self.spec.model!r} at this address"}.get(
-                    status, "refuses the key"
-                )
-                return ConfigError(
-                    f"endpoint {self.spec.judge}: {self.spec.base_url} {what} ({status}): correct "
-                    "base_url, model or key"
-                )
+            if status in {401, 402, 404, 407}:
+                return refusal(self.spec, status)
             after_s = _retry_after_s(error.response.headers.get("retry-after"))
             cause = Cause.SERVER_ERROR if status >= 500 or status in {408, 409} else Cause.REFUSED
             return RequestFailedError(cause, status=status, retry_after_s=after_s)
@@ -208,6 +241,40 @@ class Endpoint:
             return RequestFailedError(Cause.UNREACHABLE, may_cost=True)
         # A body that is no answer: torn, or not of this protocol.
         return RequestFailedError(Cause.UNREACHABLE, may_cost=True)
+
+
+def refusal(spec: EndpointSpec, status: int) -> ConfigError:
+    """That a server wants nothing to do with us, in a line."""
+    what = {404: f"knows no model {spec.model!r} at this address", 402: "wants to be paid first"}
+    return ConfigError(
+        f"endpoint {spec.judge}: {spec.address} {what.get(status, 'refuses the key')} ({status}): "
+        "correct base_url, model or key"
+    )
+
+
+def _client(spec: EndpointSpec) -> openai.AsyncOpenAI:
+    """What goes wrong here may have a password in its text, so that is not printed."""
+    try:
+        verify = ssl.create_default_context(cafile=str(spec.ca_file)) if spec.ca_file else True
+    except OSError as error:
+        said = error.strerror or "no certificates can be read"
+        raise ConfigError(f"endpoint {spec.judge}: ca_file {spec.ca_file}: {said}") from None
+    try:
+        return openai.AsyncOpenAI(
+            api_key=spec.key.reveal() if spec.key else "none",
+            base_url=spec.base_url,
+            timeout=spec.timeout_s,
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(proxy=spec.proxy, verify=verify),
+        )
+    except ImportError:
+        raise ConfigError(
+            f"endpoint {spec.judge}: a SOCKS proxy needs socksio: pip install socksio"
+        ) from None
+    except Exception:  # httpx's own, and ValueError
+        raise ConfigError(
+            f"endpoint {spec.judge}: its base_url or proxy is no address: correct it"
+        ) from None
 
 
 def _form_options(form: Form, schema: dict[str, Any]) -> dict[str, Any]:
@@ -221,25 +288,37 @@ def _form_options(form: Form, schema: dict[str, Any]) -> dict[str, Any]:
     return {"response_format": {"type": "json_object"}}
 
 
-def _reply(answer: Any, seconds: float) -> Reply:
+def _reply(body: bytes, seconds: float, *, key: Secret | None) -> Reply:
     """Raises RequestFailedError for what is no chat completion."""
-    choices = getattr(answer, "choices", None)
-    if not choices or getattr(choices[0], "message", None) is None:
-        raise RequestFailedError(Cause.SERVER_ERROR, may_cost=True)
-    message, finish = choices[0].message, choices[0].finish_reason
-    content = message.content
-    if message.tool_calls:
-        content = getattr(getattr(message.tool_calls[0], "function", None), "arguments", None)
-    usage = answer.usage
-    return Reply(
-        content=content,
-        is_whole=finish != "length",
-        is_refusal=finish == "content_filter" or bool(getattr(message, "refusal", None)),
-        answer_id=str(answer.id or "")[:100],
-        input_tokens=int(usage.prompt_tokens or 0) if usage else 0,
-        output_tokens=int(usage.completion_tokens or 0) if usage else 0,
-        seconds=seconds,
-    )
+    try:
+        answer = orjson.loads(body)
+        choice, usage = answer["choices"][0], answer.get("usage") or {}
+        message = choice["message"]
+        content = message.get("content")
+        if calls := message.get("tool_calls"):
+            content = calls[0]["function"]["arguments"]
+        if isinstance(content, list):  # in parts, as some servers have it
+            content = "".join(part["text"] for part in content if part["type"] == "text")
+        answer_id = str(answer.get("id") or "")
+        if key is not None:
+            answer_id = answer_id.replace(key.reveal(), "<key>")
+        finish = choice.get("finish_reason")
+        return Reply(
+            content=content if isinstance(content, str) else None,
+            is_whole=finish != "length",
+            is_refusal=finish == "content_filter" or bool(message.get("refusal")),
+            answer_id=answer_id[:100].encode("ascii", "replace").decode(),
+            input_tokens=_count(usage.get("prompt_tokens")),
+            output_tokens=_count(usage.get("completion_tokens")),
+            seconds=seconds,
+        )
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise RequestFailedError(Cause.SERVER_ERROR, may_cost=True) from None
+
+
+def _count(said: Any) -> int:
+    """What a server says that it counted; 0: it does not count."""
+    return max(0, said) if isinstance(said, int) else 0
 
 
 def _retry_after_s(value: str | None) -> float | None:

@@ -22,6 +22,7 @@ from stream_filter.outage.view import View
 
 _TRIES = 2
 _MOST_IDS = 2_000
+ADVICE_CHARS = 1_000
 _ANSWER_TOKENS = 1_200
 """Room for an answer."""
 
@@ -91,7 +92,7 @@ class OutageAsker:
                     since_ms=answer.since_ms,
                     root=answer.root,
                     affected=answer.affected,
-                    advice=advice,
+                    advice=advice[:ADVICE_CHARS],
                     rests_on=answer.rests_on,
                     tokens=tokens,
                     cost=cost,

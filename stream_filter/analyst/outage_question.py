@@ -10,7 +10,6 @@ from stream_filter.analyst.outcome import Cause
 from stream_filter.analyst.suspicion import is_suspicious
 from stream_filter.outage.packing import Packed, written
 
-ADVICE_CHARS = 1_000
 _MOST_EVENTS = 50
 _HIDDEN = "(left out: it talks to a model)"
 _SYSTEM = (
@@ -114,7 +113,7 @@ def read_outage_answer(
         since_ms=since_ms,
         root=answer.root,
         affected=_once(answer.affected),
-        advice=answer.advice[:ADVICE_CHARS].encode("utf-8", "replace").decode(),
+        advice=answer.advice.encode("utf-8", "replace").decode(),
         rests_on=_once([packed.events[each] for each in answer.events])[:_MOST_EVENTS],
     )
 

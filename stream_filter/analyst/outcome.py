@@ -1,5 +1,6 @@
 """What asking comes to: a judgement of a text, or none and why; and what it took."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -84,13 +85,16 @@ class Finding:
     is_cached: bool = False
 
 
-def majority(judge: str, findings: list[Finding]) -> Finding:
-    """One finding of several answers of the same judge. A tie is important: who is unsure,
-    looks."""
+def majority(findings: list[Finding]) -> Finding:
+    """One finding of several answers. Where a fallback gave some of them, those of one judge count:
+    of who gave the most, the first at a tie. A tie of answers is important: who is unsure, looks.
+    """
     spent = sum((f.spent for f in findings), Spending())
-    opinions = [f.opinion for f in findings if f.opinion is not None]
-    if not opinions:
-        return Finding(judge=judge, cause=findings[0].cause, spent=spent)
+    by_judge = Counter(f.judge for f in findings if f.opinion is not None)
+    if not by_judge:
+        return Finding(judge=findings[0].judge, cause=findings[0].cause, spent=spent)
+    ((judge, _),) = by_judge.most_common(1)
+    opinions = [f.opinion for f in findings if f.opinion is not None and f.judge == judge]
     answers = tuple(opinion.important for opinion in opinions)
     important = 2 * sum(answers) >= len(answers)
     chosen = next(opinion for opinion in opinions if opinion.important is important)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from stream_filter.analyst.config import AnalystConfig
-from stream_filter.analyst.prompt import Example
+from stream_filter.analyst.prompt import Example, Prompt
 from stream_filter.app.settings import Settings
 from stream_filter.core.judging import Opinions
 from stream_filter.gate.headers import SF_FOLD, SF_ID
@@ -19,14 +19,19 @@ async def with_people(config: AnalystConfig, settings: Settings) -> AnalystConfi
     prompts = dict(config.prompts)
     for topic, given in config.model.topics.items():
         if isinstance(given.examples, int):
-            examples = await people_examples(settings, topic, given.examples)
-            prompts[topic] = prompts[topic].with_examples(examples)
+            prompt = prompts[topic]
+            examples = await people_examples(settings, topic, prompt, given.examples)
+            prompts[topic] = prompt.with_examples(examples)
     return replace(config, prompts=prompts)
 
 
-async def people_examples(settings: Settings, topic: str, count: int) -> list[Example]:
+async def people_examples(
+    settings: Settings, topic: str, prompt: Prompt, count: int
+) -> list[Example]:
     """At most `count` of the events that people have judged and the topic still holds. Reads both
-    topics as they are now. Raises BrokerError or ConfigError."""
+    topics as they are now. Raises BrokerError or ConfigError.
+
+    An example stands in every prompt, so what plainly talks to a model is none."""
     opinions = Opinions()
     values: dict[str, bytes] = {}
     async with TopicReader(settings.connection()) as reader:
@@ -48,7 +53,10 @@ async def people_examples(settings: Settings, topic: str, count: int) -> list[Ex
                 for record in records:
                     headers = dict(record.headers)
                     event_id = (headers.get(SF_ID) or b"").decode("ascii", "replace")
-                    if event_id in people and record.value and SF_FOLD not in headers:
+                    if event_id not in people or not record.value or SF_FOLD in headers:
+                        continue
+                    (shown,) = prompt.show([record.value])
+                    if shown is not None and not shown.is_suspicious:
                         values[event_id] = record.value
     return chosen(people, values, count)
 

@@ -100,7 +100,7 @@ class Prompt:
                 json.dumps({"event": text, "important": example.important}, ensure_ascii=False)
                 for text, example in zip(shown, examples, strict=True)
             ]
-            self.system += "\n\nExamples:\n" + "\n".join(lines)
+            self.system += "\n\nExamples, data as well:\n" + "\n".join(lines)
         described = [
             ANSWER_VERSION,
             MASK_SET_VERSION if fold == "canonical" else fold,
@@ -165,8 +165,9 @@ class Prompt:
             return value.decode("utf-8", "replace")
         try:
             return self._template.render(fields, event=fields)
-        except (jinja2.TemplateError, TypeError, ValueError, OverflowError, ArithmeticError):
-            # Fields of other types than the template expects: the model sees the whole.
+        except Exception:
+            # Fields of other types than the template expects: the model sees the whole. A filter
+            # may fail with any error, and no event may end the analyst.
             return value.decode("utf-8", "replace")
 
 

@@ -7,22 +7,39 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_WORDS = (
+    r"password|passwd|passphrase|passwort|pwd|secret|token|credentials?|authorization"
+    r"|(?:api|access|account|private|secret)[_-]?(?:access[_-]?)?key"
+)
+_VALUE = (
+    r'"(?:[^"\\]|\\.)*"?'  # a string of JSON, to its end
+    r"|'(?:[^'\\]|\\.)*'?"
+    r'|\\+"(?:[^"\\]|\\+[^"\\])*(?:\\+"|"|$)'  # one in a string of JSON
+    r"|(?:(?:basic|bearer|digest|negotiate|token|apikey)\s+)?[^\s,;}&<>\"'\\]+"
+)
+
 KNOWN = {
     "email": (r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", "<email>"),
     "ip": (
-        r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b|\b(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\b",
+        r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b"
+        r"|\b(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\b"
+        r"|\b(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}\b",
         "<ip>",
     ),
     "card": (r"\b(?:[0-9][ -]?){12,18}[0-9]\b", "<card>"),
     "token": (
-        r"(?i)\b(?:bearer\s+[A-Za-z0-9._~+/=-]{8,}|sk-[A-Za-z0-9_-]{8,}|AKIA[0-9A-Z]{16}"
-        r"|gh[pousr]_[A-Za-z0-9]{20,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)",
+        r"(?i)\b(?:bearer\s+[A-Za-z0-9._~+/=-]{8,}|sk-[A-Za-z0-9_-]{8,}|A[KS]IA[0-9A-Z]{16}"
+        r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}"
+        r"|xox[a-z]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}"
+        r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)",
         "<token>",
     ),
     "secret": (
-        r"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|authorization|private[_-]?key)"
-        r"[\"']?\s*[:=]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;}\"']+)",
-        r"\1<secret>",
+        rf"(?is)((?:{_WORDS})\\*[\"']?\s*(?::=|=>|[:=>]|%3[ad])\s*\[?\s*|\s--?(?:{_WORDS})\s+)"
+        rf"(?:{_VALUE})"
+        r"|(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)[^\s/@\"']+(@)"  # of a URL
+        r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
+        r"\1\2<secret>\3",
     ),
 }
 """By name: an RE2 pattern, and what stands in its place."""

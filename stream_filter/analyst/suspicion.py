@@ -13,6 +13,9 @@ _WORDS = re.compile(
     r"|(previous|prior|above|earlier|following|other|these|all|every|new|system|hidden|secret|your|my"
     r"|developer|user|assistant) (instruction|prompt|rule|task|message|role|verdict|answer|event"
     r"|schema|guideline|direction|order)"
+    r"|(previous|preceding|prior|other|following|next) (lines|records|entries|logs)\b"
+    r"|\bstop (judging|here|now|reading)\b|\bnew task\b|\breturn (xml|yaml|prose)\b"
+    r"|\b(ai|model|assistant|judge) (says?|replies|answers|responds|understands|agrees)\b"
     r"|\b(events?|lines?|entries|records?|logs?|rest|others?) (after|before|above|below)\b"
     r"|\bskip (them|the|all|this|these|every)\b|\b(developer|admin|administrator|operator) says\b"
     r"|you (are|must|should|will|shall|have to|need to)( now)? "
@@ -21,7 +24,7 @@ _WORDS = re.compile(
     r"\b(prompt|instruction|key|secret|schema|json|verdict|password|token)"
     r"|\b(as|be|is|are|all|everything|nothing|mark|label|classify|judge|treat|consider|rate)\b.{0,40}"
     r"\b(un|not )?important\b|verdicts?\b.{0,40}\b(true|false|important|all|id)\b"
-    r"|important\W{0,6}(true|false|yes|no)\b|nothing matters"
+    r"|important\W{0,6}(true|false|yes|no)\b|nothing matters|\b(un|not )important\b"
     r"|\b(language model|llm|chatgpt|gpt|claude|gemini|llama|jailbreak|prompt injection|the ai"
     r"|an ai|dan mode|developer mode|classifier|triage)\b"
     r"|ignorier|vergiss|ignora |ignorez|oublie[zr]? |olvida|игнорир|забудь|忽略|无视|無視|무시",
@@ -37,14 +40,17 @@ _HIDDEN = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-
 _ENCODED = re.compile(
     r"\b(?![0-9a-fA-F]+\b)[A-Za-z0-9+]{48,}|(?:\\u[0-9a-fA-F]{4}){4}|(?:%[0-9a-fA-F]{2}){6}"
 )
+_MARKS = re.compile(r"[\u0300-\u036f]")
 _NOT_WORDS = re.compile(r"[\W_]+")
-_LOOKALIKES = str.maketrans("0134578аеорсухі", "oleastbaeopcyxi")
-"""Digits and Cyrillic letters that stand for Latin ones."""
+_LOOKALIKES = str.maketrans("0134578аеорсухіαεηικνορτυχ", "oleastbaeopcyxiaenikvoptux")
+"""Digits, Cyrillic and Greek letters that stand for Latin ones."""
 
 
 def is_suspicious(text: str) -> bool:
     """Whether a text talks to a model, or hides what it says."""
     if _SIGNS.search(text) or _HIDDEN.search(text) or _ENCODED.search(text):
         return True
-    plain = _NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", text).lower())
+    # Decomposed, since a mark on each letter hides a word as well.
+    letters = _MARKS.sub("", unicodedata.normalize("NFKD", text).lower())
+    plain = _NOT_WORDS.sub(" ", letters)
     return bool(_WORDS.search(plain) or _WORDS.search(plain.translate(_LOOKALIKES)))

@@ -52,6 +52,8 @@ def test_an_answer_that_fits_is_read() -> None:
             Cause.INVENTED,
         ),
         ("[" * 5000, Cause.MALFORMED),
+        ('{"verdicts": [{"id": "aaaa", "important": true, "important": false}]}', Cause.MALFORMED),
+        ('{"verdicts": [], "verdicts": []}', Cause.MALFORMED),
     ],
 )
 def test_what_does_not_fit_counts_for_nothing(said: str | None, cause: Cause | None) -> None:
@@ -97,7 +99,16 @@ def test_a_majority_needs_opinions() -> None:
     """Silence is no opinion; a tie is important; all silent is no verdict."""
     yes, no = (Finding(judge="m", opinion=Opinion(important=i)) for i in (True, False))
     silent = Finding(judge="m", cause=Cause.MALFORMED)
-    assert majority("m", [no, no, yes]).opinion == Opinion(important=False)
-    assert majority("m", [no, yes, silent]).opinion == Opinion(important=True)
-    assert majority("m", [no, yes, silent]).answers == (False, True)
-    assert majority("m", [silent, silent]).cause is Cause.MALFORMED
+    assert majority([no, no, yes]).opinion == Opinion(important=False)
+    assert majority([no, yes, silent]).opinion == Opinion(important=True)
+    assert majority([no, yes, silent]).answers == (False, True)
+    assert majority([silent, silent]).cause is Cause.MALFORMED
+
+
+def test_a_fallback_answers_under_its_own_name() -> None:
+    """Of repeated answers those of one judge count: his who gave the most."""
+    yes = Finding(judge="m", opinion=Opinion(important=True))
+    no = Finding(judge="fallback", opinion=Opinion(important=False))
+    found = majority([yes, no, no])
+    assert (found.judge, found.answers) == ("fallback", (False, False))
+    assert majority([yes, yes, no]).judge == "m"

@@ -29,6 +29,10 @@ def load(folder: Path, **changes: Any) -> Any:
     ("changes", "said"),
     [
         ({"endpoint": {"base_url": "ftp://x", "model": "m"}}, "endpoint.base_url"),
+        (
+            {"endpoint": {**GOOD["endpoint"], "base_url": "http://[::1"}},
+            "endpoint.base_url: an address",
+        ),
         ({"endpont": 1}, "did you mean endpoint?"),
         ({"topics": {}}, "topics"),
         ({"topics": {"a": {"event": "{{ x"}}}, "topics.a.event: no template can be read"),
@@ -72,6 +76,33 @@ def test_a_wrong_key_is_refused_and_not_shown(tmp_path: Path, key: Any) -> None:
     assert "endpoint.key" in result.stderr
     assert SECRET not in result.output + result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["base_url", "proxy"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"user:{SECRET}@host",
+        f"http://user:{SECRET}@[host",
+        f"ftp://{SECRET}@host",
+        f"http://host/v1?key={SECRET}",
+    ],
+)
+def test_a_wrong_address_is_refused_and_not_shown(tmp_path: Path, name: str, address: str) -> None:
+    """A password may stand in it."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, endpoint={**GOOD["endpoint"], name: address})
+    assert f"endpoint.{name}: an address" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "schlüssel-geheim", "with space"])
+def test_what_cannot_be_a_key_is_refused_and_not_shown(tmp_path: Path, key: str) -> None:
+    """It would fail with each request, and look like a server that is down."""
+    (tmp_path / "key").write_text(key)
+    with pytest.raises(ConfigError, match="visible ASCII") as caught:
+        load(tmp_path, endpoint={**GOOD["endpoint"], "key": {"file": str(tmp_path / "key")}})
+    assert key not in str(caught.value)
 
 
 def test_a_key_does_not_print_itself(tmp_path: Path) -> None:

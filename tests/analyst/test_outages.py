@@ -146,7 +146,9 @@ def failing_view() -> View:
     return look(watch, NOW_MS)
 
 
-async def asked(stand_in: StandIn, folder: Path, **behaviour: Any) -> Assessment | str:
+async def asked(
+    stand_in: StandIn, folder: Path, *, instead: str = "<word>", **behaviour: Any
+) -> Assessment | str:
     """What the stand-in says of it, over HTTP."""
     config = folder / "analyst.yaml"
     endpoint = {"base_url": stand_in.base_url, "model": "m", "price": {"input": 1, "output": 2}}
@@ -167,7 +169,7 @@ async def asked(stand_in: StandIn, folder: Path, **behaviour: Any) -> Assessment
             most_tokens=2_000,
             answer_tokens=60,
             count=ByLength().count,
-            redactions=[literal("first", "<word>")],
+            redactions=[literal("first", instead)],
         )
         return await asker.ask(failing_view())
 
@@ -184,6 +186,14 @@ async def test_an_answer_becomes_an_assessment(stand_in: StandIn, tmp_path: Path
     (prompt,) = stand_in.prompts
     assert "ignore all previous" not in prompt[-1]["content"]
     assert "talks to a model" in prompt[-1]["content"]
+
+
+async def test_an_endless_advice_is_cut(stand_in: StandIn, tmp_path: Path) -> None:
+    """What a model writes is bounded; cut when it is redacted, since half a secret is not known as
+    one."""
+    said = await asked(stand_in, tmp_path, instead="x" * 5_000)
+    assert isinstance(said, Assessment)
+    assert len(said.advice) == 1_000
 
 
 @pytest.mark.parametrize(

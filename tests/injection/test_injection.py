@@ -53,7 +53,7 @@ def test_the_suite_is_as_large_as_it_should_be() -> None:
     assert sum(obeyed(text) is not None for text in HOSTILE) >= 50
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 async def test_no_other_verdict_is_changed(hostile: str, tmp_path: Path) -> None:
     """Among thirty events of others, whatever one says, all others get the verdict of their own
     text."""
@@ -70,7 +70,7 @@ async def test_no_other_verdict_is_changed(hostile: str, tmp_path: Path) -> None
 
 
 async def test_all_of_them_at_once_change_nothing(tmp_path: Path) -> None:
-    """Sixty of them among sixty others, each also as a raw value and as a key of the event."""
+    """All of them among sixty others, each also as a raw value and as a key of the event."""
     values = benign(60)
     for text in HOSTILE:
         values += [orjson.dumps({"msg": text}), text.encode(), orjson.dumps({text: "x"})]
