@@ -30,7 +30,7 @@ class CourierObserver(Protocol):
         """`cost`: what is counted for it, since the server may have done the work."""
         ...
 
-    def breaker_changed(self, judge: str, *, is_open: bool) -> None: ...
+    def breaker_changed(self, judge: str, *, is_open: bool, why: str) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,7 +148,7 @@ class Courier:
         reserved = spec.cost(tokens - output, output)
         was_open = line.breaker.is_open
         spent, used = 0.0, 0
-        day, is_admitted = None, False
+        day, is_admitted, why = None, False, ""
         try:
             day = await self._purse.reserve(reserved)
             await line.limits.admit(tokens)
@@ -164,6 +164,7 @@ class Courier:
             self._observer.replied(spec.judge, reply, spent)
             return Delivered(judge=spec.judge, reply=reply, cost=spent)
         except RequestFailedError as failure:
+            why = str(failure)
             if not failure.may_cost:
                 spent, used = 0.0, 0
             if failure.cause in {Cause.TOO_MANY, Cause.REFUSED}:
@@ -181,7 +182,7 @@ class Courier:
             if is_admitted:
                 line.limits.settle(tokens, used)
             if line.breaker.is_open is not was_open:
-                self._observer.breaker_changed(spec.judge, is_open=line.breaker.is_open)
+                self._observer.breaker_changed(spec.judge, is_open=line.breaker.is_open, why=why)
 
     def _wait_s(self, tries: int) -> float:
         """Full jitter: any time up to a bound that doubles."""

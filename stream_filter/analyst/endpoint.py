@@ -25,6 +25,7 @@ _LONGEST_RETRY_AFTER_S = 3600.0
 _DOUBTS = 2
 _MOST_BYTES = 8 << 20
 """Of an answer: a server that never ends must not fill the memory."""
+_MOST_TOKENS = 100_000_000
 _SHORTEST_SECRET = 6
 _USERINFO = re.compile(r"//.*@")
 
@@ -97,7 +98,8 @@ class Reply:
 
 class RequestFailedError(StreamFilterError):
     """No answer. `cause` says why; `may_cost`: the server may have done the work all the same;
-    `asks_again`: it wants to be asked in another way, which is known now."""
+    `asks_again`: it wants to be asked in another way, which is known now; `detail`: what an
+    operator may want to know besides."""
 
     def __init__(
         self,
@@ -107,8 +109,10 @@ class RequestFailedError(StreamFilterError):
         retry_after_s: float | None = None,
         may_cost: bool = False,
         asks_again: bool = False,
+        detail: str = "",
     ) -> None:
-        super().__init__(f"{cause.value}" + (f" ({status})" if status else ""))
+        said = str(status) if status else detail
+        super().__init__(f"{cause.value}" + (f" ({said})" if said else ""))
         self.cause = cause
         self.status = status
         self.retry_after_s = retry_after_s
@@ -237,10 +241,15 @@ class Endpoint:
             return RequestFailedError(cause, status=status, retry_after_s=after_s)
         if isinstance(error, openai.APITimeoutError | TimeoutError):
             return RequestFailedError(Cause.TIMEOUT, may_cost=True)
-        if isinstance(error, openai.APIConnectionError):
-            return RequestFailedError(Cause.UNREACHABLE, may_cost=True)
-        # A body that is no answer: torn, or not of this protocol.
-        return RequestFailedError(Cause.UNREACHABLE, may_cost=True)
+        # No connection, or a body that is no answer: torn, or not of this protocol.
+        return RequestFailedError(Cause.UNREACHABLE, may_cost=True, detail=_root(error))
+
+
+def _root(error: BaseException) -> str:
+    """What began it, by the name of its type: a text might have a secret in it."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return type(error).__name__
 
 
 def refusal(spec: EndpointSpec, status: int) -> ConfigError:
@@ -318,7 +327,7 @@ def _reply(body: bytes, seconds: float, *, key: Secret | None) -> Reply:
 
 def _count(said: Any) -> int:
     """What a server says that it counted; 0: it does not count."""
-    return max(0, said) if isinstance(said, int) else 0
+    return said if isinstance(said, int) and 0 < said <= _MOST_TOKENS else 0
 
 
 def _retry_after_s(value: str | None) -> float | None:

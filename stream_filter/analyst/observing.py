@@ -33,10 +33,10 @@ class AnalystObserver:
         self._metrics.requests.labels(judge, cause.value).inc()
         self._metrics.cost_unsure.labels(judge).inc(cost)
 
-    def breaker_changed(self, judge: str, *, is_open: bool) -> None:
+    def breaker_changed(self, judge: str, *, is_open: bool, why: str) -> None:
         self._metrics.breaker_open.labels(judge).set(is_open)
         if is_open:
-            _log.warning("endpoint.down", judge=judge)
+            _log.warning("endpoint.down", judge=judge, why=why)
         else:
             _log.info("endpoint.up", judge=judge)
 

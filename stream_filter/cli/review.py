@@ -25,6 +25,8 @@ from stream_filter.kafka.topic_writer import TopicWriter
 _ANSWERS = {"i": True, "n": False, "u": None}
 _KEYS = "[i]mportant  [n]ot  [u]nsure  [z] undo  [q]uit"
 _WIDTH, _LINES = 200, 30
+_NAME_CHARS = 200
+"""Longer ones are no judge's in the verdict topic."""
 
 
 @click.command()
@@ -64,6 +66,8 @@ async def review(
     if not wanted:
         raise click.UsageError("give --topic, or --policy to take those it forwards to")
     name = reviewer or getpass.getuser()
+    if len(name) > _NAME_CHARS:
+        raise click.UsageError(f"--reviewer has at most {_NAME_CHARS} characters")
     stock = await read_stock(settings, wanted, reviewer=name, share=share)
     writer = TopicWriter(settings.connection(), topic=settings.verdict_topic, acks="all")
     sitting = Review(stock, writer, reviewer=name)
@@ -71,19 +75,27 @@ async def review(
         while (event := sitting.next) is not None:
             _show(event, sitting)
             began_s = time.monotonic()
-            key = (await asyncio.to_thread(click.getchar)).lower()
+            key = (await asyncio.to_thread(_key)).lower()
             click.echo(printable(key))
             if key in _ANSWERS:
                 await sitting.answer(_ANSWERS[key], seconds=time.monotonic() - began_s)
             elif key == "z" and not sitting.undo():
                 click.echo("nothing to take back")
-            elif key in {"q", "\x03", "\x04", ""}:
+            elif key in {"q", ""}:
                 break
     finally:
         await sitting.close()
         await writer.close()
     click.echo(f"\nanswered {sitting.answered:,}, {sitting.left:,} left")
     _print_agreement(sitting, Judge(name, True))
+
+
+def _key() -> str:
+    """A key; "" at the end of the input."""
+    try:
+        return click.getchar()
+    except EOFError:
+        return ""
 
 
 def _show(event: ShownEvent, sitting: Review) -> None:
@@ -116,10 +128,11 @@ def _lines(value: bytes) -> list[str]:
 
 def _print_agreement(sitting: Review, own: Judge) -> None:
     by_judge = sitting.stock.opinions.by_judge
+    said = by_judge.get(own, {})  # nothing yet, or unsure of all
     rows = []
     for judge, opinions in by_judge.items():
         if judge.is_person and judge != own:
-            found = compare(by_judge[own], opinions)
+            found = compare(said, opinions)
             kappa = found.kappa()
             shown = "not defined" if kappa is None else f"{kappa:.2f}"
             rows.append((printable(judge.name), found.events, found.agreed, shown))

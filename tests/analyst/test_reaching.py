@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 
-from stream_filter.analyst.endpoint import EndpointSpec
+from stream_filter.analyst.endpoint import Endpoint, EndpointSpec, RequestFailedError
 from stream_filter.analyst.reaching import check_reachable
 from stream_filter.core.errors import ConfigError
 from stream_filter.testing.broker_process import HOST
@@ -49,6 +49,13 @@ async def test_a_refusal_is_one_line(status: int, said: str) -> None:
             await check_reachable(spec(f"http://{HOST}:{runner.addresses[0][1]}/v1"))
     finally:
         await runner.cleanup()
+
+
+async def test_why_nobody_answers_is_said_by_name() -> None:
+    """An operator learns what broke, in a word of ours."""
+    async with Endpoint(spec(f"http://{HOST}:1/v1")) as endpoint:
+        with pytest.raises(RequestFailedError, match=r"^unreachable \(\w+Error\)$"):
+            await endpoint.ask([], {}, most_tokens=1, refused=set())
 
 
 async def test_what_is_no_model_is_not_there() -> None:

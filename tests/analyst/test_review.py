@@ -74,6 +74,10 @@ async def test_reviewers_see_the_same_share_and_their_agreement(analyst: Analyst
     assert by_name["anna"] == by_name["ben"]
     assert 8 <= len(by_name["anna"]) <= 35
     assert "anna" in done.output.partition("You and others")[2]
+    new = await invoke(analyst, "review", "--share", "0.1", "--reviewer", "cleo", keys="uq")
+    assert new.exit_code == 0
+    assert "not defined" in new.output.partition("You and others")[2]
+    assert (await invoke(analyst, "review", "--reviewer", "x" * 201)).exit_code == 2
 
 
 async def test_judges_shows_the_one_that_errs(analyst: AnalystUnderTest, stand_in: StandIn) -> None:

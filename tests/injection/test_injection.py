@@ -114,6 +114,35 @@ async def test_no_secret_gets_out(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert PASSWORD not in place
 
 
+TEMPLATES = (
+    "{{ 7 * 7 }} {{ event.secret }}",
+    "{% for x in range(9) %}{{ x }}{% endfor %}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ self._TemplateReference__context }}",
+    "{# nothing #}{%- raw -%}",
+    "{0.__class__} %(secret)s ${secret} #{secret}",
+)
+
+
+async def test_a_field_is_no_template(tmp_path: Path) -> None:
+    """What stands in a field, or is a field's name, is shown as it is: it reads no other field, and
+    changes nothing of what later events show."""
+    values = [
+        orjson.dumps({"msg": text, "secret": PASSWORD, "__class__": "x", text: text})
+        for text in TEMPLATES
+    ]
+    values += [orjson.dumps({"msg": [1], "range": 1, "self": 2, "event": 3, "loop": 4})]
+    values += benign(2)
+    async with StandIn(truth) as server:
+        config = config_of(tmp_path, server.base_url, event="{{ msg | truncate(60) }}")
+        verdicts, _ = await judged(config, values)
+        shown = {e["event"] for prompt in server.prompts for e in asked_events(prompt)}
+        prompts = json.dumps(list(server.prompts))
+    assert len(verdicts) == len(values)
+    assert set(TEMPLATES) <= shown
+    assert PASSWORD not in prompts
+
+
 async def test_the_gate_is_not_to_be_seen(tmp_path: Path) -> None:
     """The order in a prompt says nothing of the order of worth, and headers are not in it."""
     async with StandIn(truth) as server:
