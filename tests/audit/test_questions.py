@@ -240,7 +240,7 @@ def test_verify_on_the_command_line(store: Path) -> None:
     assert "BROKEN" in done.stdout
 
 
-def test_no_other_command_loads_duckdb() -> None:
+def test_a_worker_loads_no_duckdb() -> None:
     """A worker starts without it."""
-    code = "import sys, stream_filter.cli.main as m; sys.exit('duckdb' in sys.modules)"
+    code = "import sys, stream_filter.cli.run as m; sys.exit('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
