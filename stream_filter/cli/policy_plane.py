@@ -1,6 +1,5 @@
 """What the commands of `stream-filter policy` share: where the orders are, and who speaks."""
 
-import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from stream_filter.app.audit_trail import user_name
 from stream_filter.app.giving import Given, following, give, orders_of
 from stream_filter.app.policy_documents import Change, PolicyDocument, read_policy
 from stream_filter.app.settings import Settings
@@ -111,7 +111,7 @@ async def give_and_tell(
         orders,
         action,
         document,
-        by=by or f"{getpass.getuser()}@{socket.gethostname()}",
+        by=by or f"{user_name()}@{socket.gethostname()}",
         paused=paused,
         note=note,
         group=plane.settings.group,
