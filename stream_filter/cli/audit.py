@@ -5,7 +5,9 @@ import click
 from stream_filter.cli.lazy import Lazy, LazyGroup
 
 COMMANDS = {
-    "summary": Lazy("audit_summary", "summary", "Count what became of the events, and what it cost."),
+    "summary": Lazy(
+        "audit_summary", "summary", "Count what became of the events, and what it cost."
+    ),
     "explain": Lazy("audit_explain", "explain_event", "Explain one event's decision."),
     "sample": Lazy("audit_sample", "sample_drops", "Show distinct texts among the drops."),
     "diff": Lazy("audit_diff", "diff", "Compare two policies, or champion and challenger."),

@@ -1,4 +1,4 @@
-"""Commands that are loaded when they are asked for: help is quick, and a worker has no use for DuckDB."""
+"""Commands that are loaded when they are asked for: help is quick, a worker has no DuckDB."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -16,6 +16,7 @@ from stream_filter.app.settings import Settings
 from stream_filter.app.yaml_lines import parse_yaml
 from stream_filter.cli.options import settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table
+from stream_filter.cli.quantities import Figure
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.orders import Action, Order
 from stream_filter.kafka.order_log import KafkaOrderLog
@@ -63,7 +64,7 @@ def giving_options(command: Command) -> Command:
         click.option(
             "--timeout",
             "timeout_s",
-            type=click.FloatRange(0.1),
+            type=Figure(0.1),
             default=10.0,
             show_default=True,
             help="Seconds to wait for the workers.",

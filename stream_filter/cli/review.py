@@ -18,6 +18,7 @@ from stream_filter.cli.options import (
     settings_of,
 )
 from stream_filter.cli.output import print_table, printable, runs
+from stream_filter.cli.quantities import Figure
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.judging import compare
 from stream_filter.core.oracle import Judge
@@ -35,7 +36,7 @@ _NAME_CHARS = 200
 @optional_policy("The policy file.")
 @click.option(
     "--share",
-    type=click.FloatRange(0.0, 1.0, min_open=True),
+    type=Figure(0.0, 1.0, min_open=True),
     default=0.05,
     show_default=True,
     help="Of the events, drawn by their ids: the same ones for every reviewer.",

@@ -71,6 +71,12 @@ def test_help_loads_nothing_heavy(argument: str) -> None:
         ["topics", "create"],
         ["topics", "create", "--policy", "x", "--partitions", "0"],
         ["run", "--policy", "x", "--delivery", "perhaps"],
+        ["demo", "--seconds", "nan"],
+        ["demo", "--seconds", "1e23"],
+        ["audit", "summary", "--price", "nan"],
+        ["audit", "summary", "--price", "1e400"],
+        ["evaluate", "x", "y", "--drop-below", "nan"],
+        ["tap", "t", "--min-score", "nan"],
     ],
     ids=" ".join,
 )
