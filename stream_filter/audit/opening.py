@@ -48,8 +48,8 @@ def open_ledger(
     if is_topic:
         return _opened(None, settings, topic, window_ms)
     folder = Folder(where)
-    if not folder.exists():
-        raise ConfigError(f"store {where!r} does not exist: run `stream-filter archive`")
+    if not folder.holds_a_store():
+        raise ConfigError(f"there is no store at {where!r}: run `stream-filter archive`")
     return _opened(folder, settings, topic, window_ms)
 
 

@@ -2,20 +2,21 @@
 
 import click
 
-from stream_filter.cli.lazy import LazyGroup
+from stream_filter.cli.lazy import Lazy, LazyGroup
 
-_COMMANDS = {
-    "summary": ("audit_summary", "summary"),
-    "explain": ("audit_explain", "explain_event"),
-    "sample": ("audit_sample", "sample_drops"),
-    "diff": ("audit_diff", "diff"),
-    "export": ("audit_export", "export"),
-    "verify": ("audit_verify", "verify"),
+COMMANDS = {
+    "summary": Lazy(
+        "audit_summary", "summary", "Count what became of the events, and what it cost."
+    ),
+    "explain": Lazy("audit_explain", "explain_event", "Explain one event's decision."),
+    "sample": Lazy("audit_sample", "sample_drops", "Show distinct texts among the drops."),
+    "diff": Lazy("audit_diff", "diff", "Compare two policies, or champion and challenger."),
+    "export": Lazy("audit_export", "export", "Write judged events as labels to train on."),
+    "verify": Lazy("audit_verify", "verify", "Prove that the store is whole and unaltered."),
 }
-"""Module and function of each."""
 
 
-@click.group(cls=LazyGroup, lazy=_COMMANDS)
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def audit() -> None:
     """What was dropped, why, and what it cost: asked of the store and the newest ledger.
 

@@ -9,6 +9,7 @@ from stream_filter.audit.differing import Changed, Differences, challenged, poli
 from stream_filter.audit.recorded import RecordedLedger
 from stream_filter.cli.audit_options import Asked, asked_of, ledger_options, opened
 from stream_filter.cli.output import print_json, print_table, runs
+from stream_filter.cli.quantities import Figure
 from stream_filter.core.errors import ConfigError
 
 
@@ -18,7 +19,7 @@ from stream_filter.core.errors import ConfigError
 @click.option("--champion", is_flag=True, help="Compare the champion …")
 @click.option("--challenger", is_flag=True, help="… with the challenger beside it.")
 @click.option("--examples", type=click.IntRange(0, 1000), default=5, show_default=True)
-@click.option("--price", type=click.FloatRange(min=0.0), help="Of reading one event.")
+@click.option("--price", type=Figure(min=0.0), help="Of reading one event.")
 @runs
 async def diff(
     policy_ids: tuple[str, ...],

@@ -17,6 +17,7 @@ from stream_filter.cli.options import (
     optional_policy,
     settings_of,
 )
+from stream_filter.cli.output import printable
 from stream_filter.cli.times import PointInTime
 from stream_filter.core.errors import BrokerError, ConfigError
 from stream_filter.store.stretches import is_topic_name
@@ -106,6 +107,9 @@ def opened(asked: Asked, *, whole: bool = False) -> Iterator[RecordedLedger]:
             ledger = open_ledger(store, topic=topic, window_ms=window_ms)
     with ledger:
         yield ledger
+        if not ledger.blocks(topic, window_ms).num_rows:
+            what = "the ledger" if topic is None else f"the ledger of {printable(topic)}"
+            click.echo(f"warning: {what} has nothing in that time", err=True)
 
 
 def _is_of_the_broker(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from stream_filter.audit.summary import ROUTES, Summary, summarize
 from stream_filter.cli.audit_options import asked_of, ledger_options, opened
 from stream_filter.cli.audit_page import summary_page, write_page
 from stream_filter.cli.output import print_json, print_table, runs
+from stream_filter.cli.quantities import Figure
 
 TABLES = ("reason", "policy_id", "model_id", "rule", "hour")
 _BARS = "▁▂▃▄▅▆▇█"
@@ -19,9 +20,7 @@ _HOURS_SHOWN = 48
 
 @click.command()
 @ledger_options()
-@click.option(
-    "--price", type=click.FloatRange(min=0.0), help="Of reading one event.  [mean of the verdicts]"
-)
+@click.option("--price", type=Figure(min=0.0), help="Of reading one event.  [mean of the verdicts]")
 @click.option(
     "--html", "html_path", type=click.Path(path_type=Path, dir_okay=False), help="Write a page."
 )

@@ -8,11 +8,12 @@ import click
 
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import runs
+from stream_filter.cli.quantities import Figure
 from stream_filter.core.errors import ConfigError
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True)
+@click.option("--seconds", type=Figure(1, 86_400), default=60, show_default=True)
 @click.option(
     "--rate",
     type=click.IntRange(1, 100_000),
@@ -39,7 +40,7 @@ from stream_filter.core.errors import ConfigError
 @click.option("--model", metavar="NAME", help="The model's name at --endpoint.")
 @click.option(
     "--price",
-    type=click.FloatRange(0),
+    type=Figure(0),
     nargs=2,
     metavar="IN OUT",
     default=(0.4, 1.6),
@@ -48,7 +49,7 @@ from stream_filter.core.errors import ConfigError
 )
 @click.option(
     "--error-rate",
-    type=click.FloatRange(0, 1),
+    type=Figure(0, 1),
     help="Share of texts that the stand-in judges wrongly.  [0]",
 )
 @json_option

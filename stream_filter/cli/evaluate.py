@@ -15,7 +15,7 @@ from stream_filter.cli.evaluation_page import evaluation_page
 from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, printable, runs
-from stream_filter.cli.quantities import OpenShare
+from stream_filter.cli.quantities import Figure, OpenShare
 from stream_filter.cli.topic_rules import topic_rules
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import TopicPolicy
@@ -32,7 +32,7 @@ _HEADER = ("auc", "95 % interval", *(f"fwd @ {recall:g}" for recall in RECALLS),
 @click.argument("events_path", metavar="EVENTS", type=click.Path(path_type=Path))
 @click.option("--policy", "policy_path", type=click.Path(path_type=Path), help="A policy file.")
 @click.option("--topic", help="A topic of the policy: its fields, and its threshold.")
-@click.option("--drop-below", type=click.FloatRange(0, 1), help="Instead of the policy's.")
+@click.option("--drop-below", type=Figure(0, 1), help="Instead of the policy's.")
 @click.option("--slice", "slices", multiple=True, metavar="KEY", help="Show by this key, too.")
 @click.option("--min-recall", type=OpenShare(), help="Exit 1 below this.")
 @click.option("--max-forwarded", type=OpenShare(), help="Exit 1 if more is forwarded.")
@@ -52,7 +52,7 @@ _HEADER = ("auc", "95 % interval", *(f"fwd @ {recall:g}" for recall in RECALLS),
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Figure(0, min_open=True),
     default=5.0,
     help="Bound for training what stands beside the pack.  [5]",
 )

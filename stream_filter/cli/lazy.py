@@ -1,26 +1,38 @@
-"""Commands that are loaded when they are asked for: a worker has no use for DuckDB."""
+"""Commands that are loaded when they are asked for: help is quick, a worker has no DuckDB."""
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 
-class LazyGroup(click.Group):
-    """A group that has commands by name besides those added to it."""
+class Lazy(NamedTuple):
+    """Where a command is, and what it does, for the list of all commands."""
 
-    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:
-        """`lazy`: module of this package and function of each."""
+    module: str
+    """Of this package."""
+    function: str
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """A group of commands that are not loaded to be listed."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, Lazy], **options: Any) -> None:
         super().__init__(*args, **options)
         self._lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *self._lazy]
+        return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._lazy:
-            return super().get_command(ctx, cmd_name)
-        module, function = self._lazy[cmd_name]
+            return None
+        module, function, _ = self._lazy[cmd_name]
         command: click.Command = getattr(import_module(f"stream_filter.cli.{module}"), function)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.summary) for name, lazy in self._lazy.items()])

@@ -5,37 +5,41 @@ import logging
 import click
 
 from stream_filter import __version__
-from stream_filter.cli.analyst import analyst
-from stream_filter.cli.archive import archive
-from stream_filter.cli.audit import audit
-from stream_filter.cli.calibrate import calibrate
-from stream_filter.cli.cases import run_case_file
-from stream_filter.cli.certificate import certificate
-from stream_filter.cli.check import check
-from stream_filter.cli.demo import demo
-from stream_filter.cli.drain import drain_deferred
-from stream_filter.cli.evaluate import evaluate
-from stream_filter.cli.incidents import incidents
-from stream_filter.cli.judges import judges
-from stream_filter.cli.lazy import LazyGroup
-from stream_filter.cli.ledger import ledger
-from stream_filter.cli.pack import pack
-from stream_filter.cli.plan import plan
-from stream_filter.cli.policy import policy
-from stream_filter.cli.review import review
-from stream_filter.cli.run import run
-from stream_filter.cli.simulate import simulate
-from stream_filter.cli.tap import tap
-from stream_filter.cli.topics import topics
-from stream_filter.cli.train import train
-from stream_filter.cli.trial import try_policy
-from stream_filter.kafka.broken_connections import install_broken_connections
-from stream_filter.kafka.fetched_records import install_record_reading
+from stream_filter.cli.lazy import Lazy, LazyGroup
+
+COMMANDS = {
+    "demo": Lazy("demo", "demo", "See it work: a broker, a web shop's logs, gate and analyst."),
+    "check": Lazy("check", "check", "Check a policy and its packs; against the cluster too."),
+    "try": Lazy("trial", "try_policy", "Decide real events by a policy; sends nothing."),
+    "test": Lazy("cases", "run_case_file", "Hold a policy to its cases."),
+    "topics": Lazy("topics", "topics", "Create the topics that a policy needs."),
+    "run": Lazy("run", "run", "Run a worker until SIGTERM."),
+    "tap": Lazy("tap", "tap", "Watch decisions as they fall."),
+    "policy": Lazy("policy", "policy", "Change the policy of running workers."),
+    "drain": Lazy("drain", "drain_deferred", "Release what a budget deferred."),
+    "analyst": Lazy("analyst", "analyst", "Let a language model judge what is forwarded."),
+    "incidents": Lazy("incidents", "incidents", "See the outages that the analyst has seen."),
+    "review": Lazy("review", "review", "Judge events yourself."),
+    "judges": Lazy("judges", "judges", "Compare the judges with people and with each other."),
+    "certificate": Lazy("certificate", "certificate", "See what may be claimed about recall."),
+    "ledger": Lazy("ledger", "ledger", "Prove that nothing was lost; compare a challenger."),
+    "archive": Lazy("archive", "archive", "Keep ledger and verdicts as Parquet."),
+    "audit": Lazy("audit", "audit", "Question the drops: count, explain, sample, export, verify."),
+    "what-if": Lazy("what_if", "suppose", "Decide recorded events again by another policy."),
+    "replay": Lazy("replay", "replay_drops", "Undo drops."),
+    "train": Lazy("train", "train", "Train a model pack from labelled events."),
+    "evaluate": Lazy("evaluate", "evaluate", "Measure a pack on events it was not trained on."),
+    "pack": Lazy("pack", "pack", "Inspect, verify, measure, compare and import packs."),
+    "plan": Lazy("plan", "plan", "Know what a recall target costs before anything runs."),
+    "calibrate": Lazy("calibrate", "calibrate", "Choose the threshold that keeps a recall target."),
+    "simulate": Lazy("simulate", "simulate", "Hold the statistics to their promises."),
+}
+"""In the order in which they are met."""
 
 
 @click.group(
     cls=LazyGroup,
-    lazy={"what-if": ("what_if", "suppose"), "replay": ("replay", "replay_drops")},
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="stream-filter")
@@ -48,63 +52,24 @@ def main() -> None:
     \b
     See it work:          stream-filter demo
     Check a policy:       stream-filter check policy.yaml --bootstrap HOST:PORT
-    Hold it to its cases: stream-filter test policy.yaml cases.yaml
     Try it on events:     stream-filter try policy.yaml events.jsonl
     Create its topics:    stream-filter topics create --policy policy.yaml
     Run a worker:         stream-filter run --policy policy.yaml
-    Let a model judge:    stream-filter analyst --config analyst.yaml
-    See outages:          stream-filter incidents --follow
-    Judge yourself:       stream-filter review --topic llm.analysis
-    Trust its judges:     stream-filter judges --policy policy.yaml
-    Change its policy:    stream-filter policy push policy.yaml
     Watch decisions:      stream-filter tap TOPIC
-    Release what waits:   stream-filter drain --policy policy.yaml
-    Prove nothing lost:   stream-filter ledger verify --topic TOPIC
-    Keep it for audits:   stream-filter archive --store FOLDER
+    Prove nothing lost:   stream-filter ledger verify --topic TOPIC --policy policy.yaml
     Question the drops:   stream-filter audit summary --topic TOPIC --from 24h
     Undo drops:           stream-filter replay --topic TOPIC --where SQL --to-topic ANALYSIS
-    Suppose a policy:     stream-filter what-if --policy NEW --topic TOPIC --from 24h
-    Compare a challenger: stream-filter ledger diff --topic TOPIC
-    Know the cost:        stream-filter plan --prevalence 0.001 --auc 0.95 --rate 5000/s --price 2.5
-    Choose a threshold:   stream-filter calibrate labels.jsonl --recall 0.95
+    Let a model judge:    stream-filter analyst --config analyst.yaml
     Train a model pack:   stream-filter train labelled.jsonl --out models/NAME
-    Evaluate it:          stream-filter evaluate models/NAME held-out.jsonl
-    Compare model packs:  stream-filter pack diff A B events.jsonl --drop-below 0.2
-    See what is claimed:  stream-filter certificate
-    Try the statistics:   stream-filter simulate
+
+    `stream-filter COMMAND --help` says more of each.
 
     Exit codes: 0 fine, 1 a check or a run failed, 2 usage or configuration.
     """
+    from stream_filter.kafka.broken_connections import install_broken_connections
+    from stream_filter.kafka.fetched_records import install_record_reading
+
     install_record_reading()
     install_broken_connections()
     # What aiokafka logs, our own errors say in one line; `run` sends it to its log.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-
-
-COMMANDS = (
-    run,
-    analyst,
-    incidents,
-    review,
-    judges,
-    check,
-    run_case_file,
-    try_policy,
-    plan,
-    train,
-    evaluate,
-    calibrate,
-    pack,
-    certificate,
-    simulate,
-    topics,
-    policy,
-    tap,
-    drain_deferred,
-    ledger,
-    archive,
-    audit,
-    demo,
-)
-for command in COMMANDS:
-    main.add_command(command)

@@ -12,6 +12,7 @@ from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, printable, runs
 from stream_filter.cli.pack_import import import_model
+from stream_filter.cli.quantities import Figure
 from stream_filter.cli.topic_rules import topic_rules
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Thresholds, TopicPolicy
@@ -146,8 +147,8 @@ async def bench(pack_path: Path, threads: int, as_json: bool) -> None:
 @click.argument("events_path", metavar="EVENTS", type=click.Path(path_type=Path))
 @click.option("--policy", "policy_path", type=click.Path(path_type=Path), help="A policy file.")
 @click.option("--topic", help="A topic of the policy: its fields, and its thresholds.")
-@click.option("--drop-below", type=click.FloatRange(0, 1), help="Instead of the policy's.")
-@click.option("--keep-above", type=click.FloatRange(0, 1), help="Instead of the policy's.")
+@click.option("--drop-below", type=Figure(0, 1), help="Instead of the policy's.")
+@click.option("--keep-above", type=Figure(0, 1), help="Instead of the policy's.")
 @click.option("--slice", "slices", multiple=True, metavar="KEY", help="Show by this key, too.")
 @click.option("--threads", type=click.IntRange(1), default=_THREADS, help="  [all CPUs]")
 @json_option

@@ -10,6 +10,7 @@ from stream_filter.cli.chart import chart
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
 from stream_filter.cli.quantities import (
+    Figure,
     OpenShare,
     Rate,
     Span,
@@ -62,13 +63,13 @@ class _Bill:
 )
 @click.option(
     "--price",
-    type=click.FloatRange(0.0),
+    type=Figure(0.0),
     required=True,
     help="What the analyst takes for a million tokens, in your currency.",
 )
 @click.option(
     "--tokens",
-    type=click.FloatRange(0.0, min_open=True),
+    type=Figure(0.0, min_open=True),
     default=300.0,
     show_default=True,
     help="Tokens that reading one event takes.",

@@ -1,6 +1,5 @@
 """What the commands of `stream-filter policy` share: where the orders are, and who speaks."""
 
-import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from typing import Any, TypeVar
 
 import click
 
+from stream_filter.app.audit_trail import user_name
 from stream_filter.app.giving import Given, following, give, orders_of
 from stream_filter.app.policy_documents import Change, PolicyDocument, read_policy
 from stream_filter.app.settings import Settings
 from stream_filter.app.yaml_lines import parse_yaml
 from stream_filter.cli.options import settings_of
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table
+from stream_filter.cli.quantities import Figure
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.orders import Action, Order
 from stream_filter.kafka.order_log import KafkaOrderLog
@@ -63,7 +64,7 @@ def giving_options(command: Command) -> Command:
         click.option(
             "--timeout",
             "timeout_s",
-            type=click.FloatRange(0.1),
+            type=Figure(0.1),
             default=10.0,
             show_default=True,
             help="Seconds to wait for the workers.",
@@ -111,7 +112,7 @@ async def give_and_tell(
         orders,
         action,
         document,
-        by=by or f"{getpass.getuser()}@{socket.gethostname()}",
+        by=by or f"{user_name()}@{socket.gethostname()}",
         paused=paused,
         note=note,
         group=plane.settings.group,

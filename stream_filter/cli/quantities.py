@@ -2,11 +2,24 @@
 
 import math
 import re
+from typing import Any
 
 import click
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "day": 86_400.0}
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?)"
+
+
+class Figure(click.FloatRange):
+    """A number within bounds, and a number: click lets NaN and infinity through."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        figure: float = super().convert(value, param, ctx)
+        if not math.isfinite(figure):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return figure
 
 
 class Rate(click.ParamType):

@@ -20,7 +20,7 @@ from stream_filter.audit.summary import summarize
 from stream_filter.cli.audit_options import asked_of, ledger_options, opened
 from stream_filter.cli.options import optional_policy
 from stream_filter.cli.output import print_json, print_table, runs
-from stream_filter.cli.quantities import Rate, money_text
+from stream_filter.cli.quantities import Figure, Rate, money_text
 from stream_filter.core.decision import Reason
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.offset_ranges import ranges_of
@@ -36,7 +36,7 @@ from stream_filter.store.stretches import is_topic_name
 @click.option("--rate", type=Rate(), help="Most events to send in a time, like 50/s.")
 @click.option("--again", is_flag=True, help="Also what the gate or a replay has sent before.")
 @optional_policy("The policy file: what it limits by a budget, the replay stays within.")
-@click.option("--price", type=click.FloatRange(min=0.0), help="Of reading one event.")
+@click.option("--price", type=Figure(min=0.0), help="Of reading one event.")
 @click.option("--examples", type=click.IntRange(0, 1000), default=5, show_default=True)
 @runs
 async def replay_drops(

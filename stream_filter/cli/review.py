@@ -1,7 +1,6 @@
 """`stream-filter review`: people judge a share of the events, in the terminal."""
 
 import asyncio
-import getpass
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
+from stream_filter.app.audit_trail import user_name
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.reviewing import Review, ShownEvent, read_stock
 from stream_filter.cli.options import (
@@ -18,6 +18,8 @@ from stream_filter.cli.options import (
     settings_of,
 )
 from stream_filter.cli.output import print_table, printable, runs
+from stream_filter.cli.quantities import Figure
+from stream_filter.core.errors import ConfigError
 from stream_filter.core.judging import compare
 from stream_filter.core.oracle import Judge
 from stream_filter.kafka.topic_writer import TopicWriter
@@ -34,7 +36,7 @@ _NAME_CHARS = 200
 @optional_policy("The policy file.")
 @click.option(
     "--share",
-    type=click.FloatRange(0.0, 1.0, min_open=True),
+    type=Figure(0.0, 1.0, min_open=True),
     default=0.05,
     show_default=True,
     help="Of the events, drawn by their ids: the same ones for every reviewer.",
@@ -65,7 +67,7 @@ async def review(
     wanted = topics or tuple(sorted(load_policy(policy_path).targets) if policy_path else ())
     if not wanted:
         raise click.UsageError("give --topic, or --policy to take those it forwards to")
-    name = reviewer or getpass.getuser()
+    name = reviewer or user_name()
     if len(name) > _NAME_CHARS:
         raise click.UsageError(f"--reviewer has at most {_NAME_CHARS} characters")
     stock = await read_stock(settings, wanted, reviewer=name, share=share)
@@ -75,13 +77,13 @@ async def review(
         while (event := sitting.next) is not None:
             _show(event, sitting)
             began_s = time.monotonic()
-            key = (await asyncio.to_thread(_key)).lower()
+            key = await asyncio.to_thread(_pressed)
             click.echo(printable(key))
             if key in _ANSWERS:
                 await sitting.answer(_ANSWERS[key], seconds=time.monotonic() - began_s)
             elif key == "z" and not sitting.undo():
                 click.echo("nothing to take back")
-            elif key in {"q", ""}:
+            elif key == "q":
                 break
     finally:
         await sitting.close()
@@ -90,12 +92,14 @@ async def review(
     _print_agreement(sitting, Judge(name, True))
 
 
-def _key() -> str:
-    """A key; "" at the end of the input."""
+def _pressed() -> str:
+    """One key; where no more can come (Ctrl-C, Ctrl-D, the end of what is piped in), q."""
     try:
-        return click.getchar()
-    except EOFError:
-        return ""
+        return click.getchar().lower() or "q"
+    except (KeyboardInterrupt, EOFError):
+        return "q"
+    except OSError as error:
+        raise ConfigError(f"keys cannot be read: {error}: run it in a terminal") from error
 
 
 def _show(event: ShownEvent, sitting: Review) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import EXIT_FAILED, print_json, print_table, runs
-from stream_filter.cli.quantities import OpenShare, share_text
+from stream_filter.cli.quantities import Figure, OpenShare, share_text
 from stream_filter.core.drift import RecallWatch
 from stream_filter.core.errors import ConfigError
 from stream_filter.simulation.calibrating import calibrate_from_labels, calibrate_from_production
@@ -60,15 +60,15 @@ class _Promise:
 )
 @click.option(
     "--drift-size",
-    type=click.FloatRange(0.0, 10.0),
+    type=Figure(0.0, 10.0),
     default=1.0,
     show_default=True,
     help="Standard deviations by which they fall.",
 )
-@click.option("--late", type=click.FloatRange(0.0, 0.9), default=0.0, help="Share of verdicts.")
-@click.option("--lost", type=click.FloatRange(0.0, 0.9), default=0.0, help="Share of verdicts.")
-@click.option("--doubled", type=click.FloatRange(0.0, 0.9), default=0.0, help="Share of verdicts.")
-@click.option("--wrong", type=click.FloatRange(0.0, 0.9), default=0.0, help="Share of verdicts.")
+@click.option("--late", type=Figure(0.0, 0.9), default=0.0, help="Share of verdicts.")
+@click.option("--lost", type=Figure(0.0, 0.9), default=0.0, help="Share of verdicts.")
+@click.option("--doubled", type=Figure(0.0, 0.9), default=0.0, help="Share of verdicts.")
+@click.option("--wrong", type=Figure(0.0, 0.9), default=0.0, help="Share of verdicts.")
 @click.option(
     "--positives",
     type=click.IntRange(1, 1_000_000),

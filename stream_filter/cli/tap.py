@@ -7,7 +7,8 @@ import orjson
 
 from stream_filter.app.block_rows import rows_of
 from stream_filter.cli.options import connection_options, settings_of
-from stream_filter.cli.output import runs
+from stream_filter.cli.output import printable, runs
+from stream_filter.cli.quantities import Figure
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.kafka.reader import TopicReader
@@ -22,8 +23,8 @@ from stream_filter.store.arrow_block import ArrowLedgerCodec
 @click.option("--reason", type=click.Choice([r.label for r in Reason]), multiple=True)
 @click.option("--verdict", type=click.Choice([v.label for v in Verdict]), multiple=True)
 @click.option("--rule", multiple=True, help="Decided by this rule: its name, or #1, #2, …")
-@click.option("--min-score", type=float, help="Only scores at or above.")
-@click.option("--max-score", type=float, help="Only scores at or below.")
+@click.option("--min-score", type=Figure(), help="Only scores at or above.")
+@click.option("--max-score", type=Figure(), help="Only scores at or below.")
 @click.option("--from-beginning", is_flag=True, help="Also what the ledger already holds.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after so many decisions.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -57,6 +58,9 @@ async def tap(
     printed = 0
     async with TopicReader(settings.connection()) as reader:
         bounds = await reader.bounds(reader.partitions(settings.ledger_topic))
+        if not reader.has(topic):
+            warning = f"there is no topic {printable(topic)!r}: waiting for decisions on it"
+            click.echo(f"warning: {warning}", err=True)
         starts = {p: first if from_beginning else end for p, (first, end) in bounds.items()}
         async for _, records in reader.follow(starts):
             for record in records:

@@ -9,7 +9,7 @@ from stream_filter.app.pack_training import Stages, TrainingOrder, quality_of, t
 from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, runs
-from stream_filter.cli.quantities import OpenShare
+from stream_filter.cli.quantities import Figure, OpenShare
 from stream_filter.cli.topic_rules import topic_rules
 from stream_filter.models.pack import load_pack
 from stream_filter.models.pack_writing import require_new
@@ -31,7 +31,7 @@ from stream_filter.training.extra import DEFAULT_ENCODER
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Figure(0, min_open=True),
     default=6.0,
     help="Training is over by then; what does not fit is left out, and said.  [6]",
 )

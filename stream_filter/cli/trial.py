@@ -17,6 +17,7 @@ from stream_filter.app.trial import Example, Trial
 from stream_filter.app.trial_events import file_batches, topic_batches
 from stream_filter.cli.options import connection_options, json_option, model_dir_option, settings_of
 from stream_filter.cli.output import print_json, runs
+from stream_filter.cli.quantities import Figure
 from stream_filter.cli.trial_report import as_document, print_report
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Policy, TopicPolicy
@@ -52,7 +53,7 @@ class _Source:
 @click.option("--topic", metavar="TOPIC", help="The topic by whose rules FILE is decided.")
 @click.option(
     "--price",
-    type=click.FloatRange(0),
+    type=Figure(0),
     help="What a million tokens cost: then costs are shown too, in that currency.",
 )
 @click.option("--examples", type=click.IntRange(0, 1000), default=3, help="Of each reason.  [3]")

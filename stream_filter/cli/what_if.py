@@ -16,6 +16,7 @@ from stream_filter.cli.audit_page import write_page
 from stream_filter.cli.chart import chart
 from stream_filter.cli.options import policy_option
 from stream_filter.cli.output import print_json, print_table, runs
+from stream_filter.cli.quantities import Figure
 from stream_filter.cli.what_if_page import what_if_page
 from stream_filter.core.decision import Route
 from stream_filter.core.errors import ConfigError
@@ -28,9 +29,7 @@ _SHOWN_EVERY = 5
 @click.command(name="what-if")
 @policy_option
 @ledger_options()
-@click.option(
-    "--price", type=click.FloatRange(min=0.0), help="Of reading one event.  [mean of the verdicts]"
-)
+@click.option("--price", type=Figure(min=0.0), help="Of reading one event.  [mean of the verdicts]")
 @click.option(
     "--sweep", is_flag=True, help="Also what each drop_below from 0 to 1 would do, by 0.01."
 )

@@ -42,11 +42,15 @@ class Folder:
         """As the filesystem knows a file."""
         return f"{self.root}/{name}"
 
-    def exists(self) -> bool:
-        """Whether there is anything."""
+    def holds_a_store(self) -> bool:
+        """Whether it is a folder, and either what an archiver made or still empty."""
         with _translated(self.where):
-            (info,) = self.filesystem.get_file_info([self.root])
-            return bool(info.type != fs.FileType.NotFound)
+            (root,) = self.filesystem.get_file_info([self.root])
+            if root.type != fs.FileType.Directory:
+                return False
+            inside = self.filesystem.get_file_info(fs.FileSelector(self.root))
+            names = {each.base_name for each in inside if not each.base_name.startswith(".")}
+            return not names or bool(names & {"decisions", "progress"})
 
     def files(self, under: str) -> list[str]:
         """Names of all files below, sorted; none where there is no such folder."""

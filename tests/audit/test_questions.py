@@ -231,6 +231,28 @@ def test_asked_wrongly(arguments: list[str], store: Path) -> None:
     assert "Traceback" not in done.output
 
 
+@pytest.mark.parametrize("kind", ["missing", "foreign", "file"])
+def test_no_store(kind: str, tmp_path: Path) -> None:
+    """A mistyped --store is refused: it does not hold because nothing is in it."""
+    path = tmp_path / kind
+    if kind == "file":
+        path.write_text("x")
+    elif kind == "foreign":
+        (path / "photos").mkdir(parents=True)
+    done = CliRunner().invoke(main, ["audit", "verify", "--store", str(path), NOWHERE])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "there is no store at" in done.stderr
+
+
+def test_a_mistyped_topic_is_said(store: Path) -> None:
+    """An account of nothing comes with a warning, and --json stays JSON."""
+    words = ["audit", "summary", "--store", str(store), "--topic", "nosuch", NOWHERE, "--json"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0
+    assert orjson.loads(done.stdout)
+    assert "warning: the ledger of nosuch has nothing in that time" in done.stderr
+
+
 def test_verify_on_the_command_line(store: Path) -> None:
     """Exit code 1 and the problem's name where something was removed."""
     assert ask("verify", "--store", store, NOWHERE, "--json")["chain"]["blocks"] == 24
@@ -240,7 +262,7 @@ def test_verify_on_the_command_line(store: Path) -> None:
     assert "BROKEN" in done.stdout
 
 
-def test_no_other_command_loads_duckdb() -> None:
+def test_a_worker_loads_no_duckdb() -> None:
     """A worker starts without it."""
-    code = "import sys, stream_filter.cli.main as m; sys.exit('duckdb' in sys.modules)"
+    code = "import sys, stream_filter.cli.run as m; sys.exit('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

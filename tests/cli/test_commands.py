@@ -22,7 +22,11 @@ def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tup
     """The path of every command and group."""
     yield path
     if isinstance(command, click.Group):
-        for name, below in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            assert below.name == name
             yield from commands(below, (*path, name))
 
 
@@ -36,6 +40,19 @@ def test_help_teaches(invoke: Invoke, path: tuple[str, ...]) -> None:
     assert " ".join(("stream-filter", *path)).strip() in rest
     assert len(rest.strip().splitlines()[0]) > 20
     assert invoke(*path, "-h").stdout == result.stdout
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_loads_nothing_heavy(argument: str) -> None:
+    """Asking what there is takes no vendor's library, and so no time."""
+    code = (
+        "import sys; from stream_filter.cli.main import main\n"
+        f"main(['{argument}'], standalone_mode=False)\n"
+        "heavy = 'aiokafka duckdb faust numpy onnxruntime pyarrow pydantic'.split()\n"
+        "sys.exit(' '.join(set(heavy) & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +71,12 @@ def test_help_teaches(invoke: Invoke, path: tuple[str, ...]) -> None:
         ["topics", "create"],
         ["topics", "create", "--policy", "x", "--partitions", "0"],
         ["run", "--policy", "x", "--delivery", "perhaps"],
+        ["demo", "--seconds", "nan"],
+        ["demo", "--seconds", "1e23"],
+        ["audit", "summary", "--price", "nan"],
+        ["audit", "summary", "--price", "1e400"],
+        ["evaluate", "x", "y", "--drop-below", "nan"],
+        ["tap", "t", "--min-score", "nan"],
     ],
     ids=" ".join,
 )
