@@ -22,24 +22,19 @@ from stream_filter.app.scout_training import HASHING, MOST_TEXTS, WINDOW, Traine
 from stream_filter.app.slm_export import ExportedSlm, export_slm
 from stream_filter.app.slm_training import FEWEST_LABELS, SlmChoice, TrainedSlm, train_slm
 from stream_filter.app.splits import unsplit_groups
-from stream_filter.core.banding import ChosenBand, choose_band
-from stream_filter.core.blending import first_share
+from stream_filter.core.banding import ChosenBand, choose_band, is_unsure
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.ranking import Floats, forwarded_share, reliability, threshold_at
-from stream_filter.models.manifest import CARD_NAME, SCOUT_NAME, Affine, Blend, Quality, Training
+from stream_filter.core.ranking import forwarded_share, reliability, threshold_at
+from stream_filter.models.manifest import CARD_NAME, SCOUT_NAME, Affine, Quality, Training
 from stream_filter.models.manifest import License as PackLicense
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.pack_writing import manifest_of, write_pack
 from stream_filter.models.scout import Scout, written
-from stream_filter.models.scout_fitting import fit_calibration
-from stream_filter.models.staged_scorer import StagedScorer, blended, log_odds
+from stream_filter.models.staged_scorer import StagedScorer
 from stream_filter.training.extra import DEFAULT_ENCODER, INSTALL, missing_modules, require_extra
 
 MOST_AUC_LOSS = 0.002
 """What the band may cost against an SLM that reads all."""
-MOST_READ = 0.2
-"""Of the texts. A band that makes the pack less than five times as fast is not worth what it costs
-on texts unlike the held-out ones."""
 _SCOUT_SECONDS = 0.25
 """Of the time: for the scout, where an SLM comes after it."""
 
@@ -86,7 +81,6 @@ class _Second:
     trained: TrainedSlm
     exported: ExportedSlm
     band: ChosenBand
-    blend: Blend
     scores: NDArray[np.float64]
     """Shape (n,): of both stages together, of the events that the SLM was not trained on."""
 
@@ -244,9 +238,8 @@ def _second(
     is_text[at] = True
     # By events, and by texts: each counts the same.
     weightings = weights, weights / np.bincount(text, weights)[text]
-    first = scout.scores[rows]
-    blend = _blend(first, trained.scores[rows], important, weightings)
-    second = blended(first, trained.scores[rows], blend).astype(np.float64)
+    first, unseen = scout.scores[rows], scout.held_out.unseen[rows]
+    second = trained.scores[rows]
     shares = [forwarded_share(scores, *labels, order.recall) for scores in (first, second)]
     said = f"at recall {order.recall:g} it forwards {shares[0]:.1%} of the held-out events, "
     order.told(f"the scout: {said}with the SLM {shares[1]:.1%}")
@@ -254,17 +247,17 @@ def _second(
         return None, f"{said}with an SLM {shares[1]:.1%}"
     band = choose_band(
         first,
+        unseen,
         second,
         important,
         weightings,
         is_text,
         recall=order.recall,
         most_loss=MOST_AUC_LOSS,
-        most_read=MOST_READ,
     )
     order.told(
-        f"the SLM reads {band.read_share:.1%} of the texts, scout scores from {band.low:.3g} to "
-        f"{band.high:.3g}"
+        f"the SLM reads {band.read_share:.1%} of the held-out texts: scout scores from "
+        f"{band.low:.3g} to {band.high:.3g}, and more than {band.unseen:.1%} of n-grams not seen"
     )
     exported = export_slm(
         trained.graph,
@@ -276,20 +269,8 @@ def _second(
         threshold=threshold_at(second, *labels, order.recall),
     )
     scores = np.zeros(len(events.codes))
-    scores[rows] = np.where((first >= band.low) & (first < band.high), second, first)
-    return _Second(trained=trained, exported=exported, band=band, blend=blend, scores=scores), None
-
-
-def _blend(
-    first: Floats, second: Floats, important: NDArray[np.bool_], weightings: tuple[Floats, Floats]
-) -> Blend:
-    """What both stages' scores count where both are known; calibrated by events."""
-    odds = log_odds(first), log_odds(second)
-    share = first_share(*odds, important, weightings)
-    slope, intercept = fit_calibration(
-        share * odds[0] + (1 - share) * odds[1], important, weightings[0]
-    )
-    return Blend(scout=slope * share, slm=slope * (1 - share), intercept=intercept)
+    scores[rows] = np.where(is_unsure(first, unseen, band), second, first)
+    return _Second(trained=trained, exported=exported, band=band, scores=scores), None
 
 
 def _band_facts(second: _Second) -> dict[str, Any]:
@@ -297,9 +278,9 @@ def _band_facts(second: _Second) -> dict[str, Any]:
     return {
         "low": band.low,
         "high": band.high,
+        "unseen": band.unseen,
         "read_share": round(band.read_share, 4),
         "auc_loss": round(band.auc_loss, 5),
-        "blend": second.blend.model_dump(),
     }
 
 

@@ -42,6 +42,8 @@ class HeldOut:
     """Shape (n,): which events were held out at all."""
     logits: Floats
     """Shape (n,): 0 where not tested."""
+    unseen: Floats
+    """Shape (n,): the share of n-grams that the scout had not seen; 0 where not tested."""
     strength: float
     split: str
 
@@ -117,15 +119,16 @@ def _held_out(
     strength: float,
     split: str,
 ) -> HeldOut:
-    logits = np.zeros(len(events.codes))
+    logits, unseen = np.zeros(len(events.codes)), np.zeros(len(events.codes))
     tested = np.zeros(len(events.codes), np.bool_)
     for fold in folds:
         fitted = _fit(events, ngrams, ~fold, strength)
         codes, text = np.unique(events.codes[fold], return_inverse=True)
         texts = [events.texts[code] for code in codes.tolist()]
-        logits[fold] = fitted.logits(texts, HASHING, WINDOW)[text]
+        reading = fitted.read(texts, HASHING, WINDOW)
+        logits[fold], unseen[fold] = reading.logits[text], reading.unseen[text]
         tested |= fold
-    return HeldOut(tested=tested, logits=logits, strength=strength, split=split)
+    return HeldOut(tested=tested, logits=logits, unseen=unseen, strength=strength, split=split)
 
 
 def _fit(

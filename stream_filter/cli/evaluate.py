@@ -78,9 +78,9 @@ async def evaluate(
     """Measure PACK on labelled EVENTS it was not trained on, beside what is cheaper.
 
     "fwd @ 0.99": the share of all events that must be forwarded to keep 99 % of the important.
-    Beside the pack: a keyword rule; n-grams; and, with the train extra, TF-IDF and a frozen
-    encoder with logistic regression. All but the rule are trained on these events, fold by fold,
-    whole groups held out.
+    Beside the pack: where it has two stages, each alone; a keyword rule; n-grams; and, with the
+    train extra, TF-IDF and a frozen encoder with logistic regression. All but the rule and the
+    stages are trained on these events, fold by fold, whole groups held out.
 
     --evasion dresses and hides the important events as an attacker would (padding, look-alike
     letters, instructions and others), and shows how many then fall below the threshold.
@@ -105,7 +105,13 @@ async def evaluate(
     scorer = StagedScorer(pack, threads=os.cpu_count() or 1)
     scores = scorer.score(events.texts)
     found = evaluate_pack(
-        scores, events, threshold=threshold, encoder=encoder, seed=seed, seconds=minutes * 60
+        scores,
+        events,
+        stages=scorer.score_by_stage(events.texts),
+        threshold=threshold,
+        encoder=encoder,
+        seed=seed,
+        seconds=minutes * 60,
     )
     at_recall = None
     if found.at is None and min_recall is not None:

@@ -93,26 +93,21 @@ class SlmStage(_Part):
 Stage = Annotated[ScoutStage | SlmStage, Field(discriminator="kind")]
 
 
-class Blend(_Part):
-    """One score of both stages': scout · its log-odds + slm · its log-odds + intercept, as odds."""
-
-    scout: float
-    slm: float
-    intercept: float
-
-
 class Band(_Part):
-    """Which texts the SLM reads: those whose scout score is in [low, high)."""
+    """Which texts the SLM reads: those whose scout score is in [low, high), and those with a
+    greater share of n-grams than `unseen` that the scout has never seen."""
 
     low: Fraction
     high: float = Field(ge=0.0, le=1.01, description="Above 1: all from `low` on.")
-    read_share: Fraction = Field(description="Of the held-out texts, how many lie in the band.")
+    unseen: Fraction = Field(
+        default=1.0,
+        description="Of a text's n-grams, in the window with the most: how many may be in none of "
+        "the texts that the scout was trained on, before the SLM reads it whatever its score. 1: "
+        "all.",
+    )
+    read_share: Fraction = Field(description="Of the held-out texts, how many the SLM reads.")
     auc_loss: float = Field(
         description="AUC on held-out texts of `the SLM reads all`, less that of both stages."
-    )
-    blend: Blend | None = Field(
-        default=None,
-        description="What each stage counts in the band; without it, the SLM's score alone.",
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_filter.core.banding import choose_band
+from stream_filter.core.banding import choose_band, is_unsure
 from stream_filter.core.ranking import auc, forwarded_share
 
 
@@ -19,10 +19,11 @@ def test_the_cascade_loses_at_most_what_is_allowed(seed: int, first: float, seco
         1 / (1 + np.exp(-(rng.normal(size=n) + worth * important))) for worth in (first, second)
     )
     weightings = np.ones(n), rng.exponential(size=n)
+    unseen = rng.choice([0.0, 0.1, 0.5], n)
     band = choose_band(
-        a, b, important, weightings, np.ones(n, np.bool_), recall=0.9, most_loss=0.01
+        a, unseen, b, important, weightings, np.ones(n, np.bool_), recall=0.9, most_loss=0.01
     )
-    inside = (a >= band.low) & (a < band.high)
+    inside = is_unsure(a, unseen, band)
     staged = np.where(inside, b, a)
     assert inside.mean() == band.read_share
     for weights in weightings:
@@ -42,8 +43,40 @@ def test_the_second_stage_reads_only_what_the_first_cannot_tell() -> None:
     first = np.where(unsure, 0.5, np.where(important, 0.9, 0.1)) + rng.random(n) * 0.05
     second = np.where(important, 0.8, 0.2) + rng.random(n) * 0.1
     band = choose_band(
-        first, second, important, [np.ones(n)], np.ones(n, np.bool_), recall=0.99, most_loss=0.002
+        first,
+        np.zeros(n),
+        second,
+        important,
+        [np.ones(n)],
+        np.ones(n, np.bool_),
+        recall=0.99,
+        most_loss=0.002,
     )
     assert band.read_share <= 0.2
     inside = (first >= band.low) & (first < band.high)
     assert inside[unsure].mean() >= 0.9
+
+
+def test_the_second_stage_reads_what_is_new_to_the_first() -> None:
+    """Where the first stage is sure of everything, and wrong on texts unlike those it has seen, the
+    second reads these, and hardly any other."""
+    rng = np.random.default_rng(6)
+    n = 2_000
+    important = rng.random(n) < 0.3
+    strange = rng.random(n) < 0.15
+    guessed = rng.random(n) < 0.5
+    first = np.where(np.where(strange, guessed, important), 0.9, 0.1) + rng.random(n) * 0.05
+    unseen = np.where(strange, 0.4, 0.0) + rng.random(n) * 0.1
+    second = np.where(important, 0.8, 0.2) + rng.random(n) * 0.1
+    band = choose_band(
+        first,
+        unseen,
+        second,
+        important,
+        [np.ones(n)],
+        np.ones(n, np.bool_),
+        recall=0.99,
+        most_loss=0.002,
+    )
+    assert band.read_share <= 0.2
+    assert is_unsure(first, unseen, band)[strange].mean() >= 0.9
