@@ -165,7 +165,7 @@ def test_slm_reads_what_the_scout_has_not_seen(make_pack: MakePack) -> None:
     assert staged.scout is not None
     shares = staged.scout.read(texts).unseen
     assert shares[0] == shares[3] == 0
-    assert 0.9 < shares[1] <= 1
+    assert 0.8 < shares[1] <= 1
     by_stage = staged.score_by_stage(texts)
     wanted = np.where(staged.unsure(texts), by_stage["its SLM alone"], by_stage["its scout alone"])
     assert np.allclose(staged.score(texts), wanted, atol=1e-5)
