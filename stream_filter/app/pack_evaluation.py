@@ -50,13 +50,14 @@ def evaluate_pack(
     events: LabelledEvents,
     *,
     stages: Mapping[str, NDArray[np.float32]],
+    trained_on: LabelledEvents | None,
     threshold: float | None,
     encoder: str,
     seed: int,
     seconds: float,
 ) -> Evaluation:
     """`scores`, and each of `stages`, what a stage of the pack alone says: shape (distinct texts,).
-    `encoder`, `seed`, `seconds`: for what stands beside the
+    `trained_on`, `encoder`, `seed`, `seconds`: for what stands beside the
     pack. Raises ConfigError where the events are of one class, or there is no such encoder."""
     important = events.important == 1
     if important.all() or not important.any():
@@ -68,7 +69,9 @@ def evaluate_pack(
     groups = unsplit_groups(events)
     by_event = scores.astype(np.float64)[events.codes]
     alone = {name: column.astype(np.float64)[events.codes] for name, column in stages.items()}
-    beside = baseline_scores(events, encoder=encoder, seed=seed, seconds=seconds)
+    beside = baseline_scores(
+        events, trained_on=trained_on, encoder=encoder, seed=seed, seconds=seconds
+    )
     found = {PACK: by_event, **alone, **beside.scores}
     return Evaluation(
         contenders={

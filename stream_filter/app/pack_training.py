@@ -29,7 +29,7 @@ from stream_filter.models.manifest import CARD_NAME, SCOUT_NAME, Affine, Quality
 from stream_filter.models.manifest import License as PackLicense
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.pack_writing import manifest_of, write_pack
-from stream_filter.models.scout import Scout, written
+from stream_filter.models.scout import written
 from stream_filter.models.staged_scorer import StagedScorer
 from stream_filter.training.extra import DEFAULT_ENCODER, INSTALL, missing_modules, require_extra
 
@@ -151,15 +151,13 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
         reliability=reliability(*columns),
         notes=notes,
     )
-    affine = Affine(method="platt", slope=trained.slope, intercept=trained.intercept)
     files = {
         CARD_NAME: card.encode(),
         SCOUT_NAME: written(trained.fitted.weights, trained.fitted.rarities),
         **(second.exported.files if second else {}),
     }
-    scout = Scout(trained.fitted.weights, trained.fitted.rarities, HASHING, affine, WINDOW)
     speed = [
-        *measure_speed(scout=scout, slm=None, threads=1, machine=platform.machine()),
+        *measure_speed(scout=trained.scout(), slm=None, threads=1, machine=platform.machine()),
         *(second.exported.speed if second else ()),
     ]
     facts: dict[str, Any] = {
@@ -172,7 +170,7 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
                 "longest": HASHING.longest,
                 "bits": HASHING.bits,
                 "window": WINDOW,
-                "calibration": affine.model_dump(),
+                "calibration": trained.calibration.model_dump(),
             },
             *([second.exported.stage] if second else []),
         ],

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.splits import held_out_folds
 from stream_filter.core.ranking import auc, forwarded_share
+from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing
+from stream_filter.models.scout import Scout
 from stream_filter.models.scout_fitting import (
     FittedScout,
     Ngrams,
@@ -60,6 +62,15 @@ class TrainedScout:
     """Shape (n,): calibrated, of the held-out events."""
     tried_all: bool
     """False where the time was up before every strength was tried."""
+
+    @property
+    def calibration(self) -> Affine:
+        return Affine(method="platt", slope=self.slope, intercept=self.intercept)
+
+    def scout(self) -> Scout:
+        """As a pack has it."""
+        weights, rarities = self.fitted.weights, self.fitted.rarities
+        return Scout(weights, rarities, HASHING, self.calibration, WINDOW)
 
 
 def train_scout(

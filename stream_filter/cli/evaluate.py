@@ -45,6 +45,13 @@ _HEADER = ("auc", "95 % interval", *(f"fwd @ {recall:g}" for recall in RECALLS),
     help="Write a page with plots too: one file that needs nothing else.",
 )
 @click.option(
+    "--trained-on",
+    "training_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Train what stands beside the pack on these labelled events, as the pack was.",
+)
+@click.option(
     "--encoder",
     default=DEFAULT_ENCODER,
     metavar="NAME",
@@ -60,6 +67,7 @@ _HEADER = ("auc", "95 % interval", *(f"fwd @ {recall:g}" for recall in RECALLS),
 @json_option
 @runs
 async def evaluate(
+    *,
     pack_path: Path,
     events_path: Path,
     policy_path: Path | None,
@@ -70,6 +78,7 @@ async def evaluate(
     max_forwarded: float | None,
     evasion: bool,
     html_path: Path | None,
+    training_path: Path | None,
     encoder: str,
     minutes: float,
     seed: int,
@@ -80,7 +89,8 @@ async def evaluate(
     "fwd @ 0.99": the share of all events that must be forwarded to keep 99 % of the important.
     Beside the pack: where it has two stages, each alone; a keyword rule; n-grams; and, with the
     train extra, TF-IDF and a frozen encoder with logistic regression. All but the rule and the
-    stages are trained on these events, fold by fold, whole groups held out.
+    stages are trained on these events, fold by fold, whole groups held out; or, with
+    --trained-on, on those that the pack was trained on.
 
     --evasion dresses and hides the important events as an attacker would (padding, look-alike
     letters, instructions and others), and shows how many then fall below the threshold.
@@ -102,12 +112,14 @@ async def evaluate(
         raise click.UsageError("--evasion needs a threshold: --drop-below, or a policy's")
     pack = load_pack(pack_path)
     events = labelled_events(events_path, rules=rules, slices=slices)
+    taught = None if training_path is None else labelled_events(training_path, rules=rules)
     scorer = StagedScorer(pack, threads=os.cpu_count() or 1)
     scores = scorer.score(events.texts)
     found = evaluate_pack(
         scores,
         events,
         stages=scorer.score_by_stage(events.texts),
+        trained_on=taught,
         threshold=threshold,
         encoder=encoder,
         seed=seed,
