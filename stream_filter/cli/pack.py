@@ -62,9 +62,9 @@ async def inspect(pack_path: Path, as_json: bool) -> None:
     if manifest.band is not None:
         band = manifest.band
         click.echo(
-            f"band     the slm reads scout scores in [{band.low:g}, {band.high:g}), and texts with "
-            f"more than {band.unseen:.1%} of n-grams not seen: {band.read_share:.1%} of held-out "
-            f"texts, at {band.auc_loss:.4f} AUC less"
+            f"band     the slm reads texts with at least {band.unseen:.1%} of n-grams that the "
+            f"scout has not seen: {band.read_share:.1%} of held-out texts, at {band.auc_loss:.4f} "
+            "AUC less"
         )
     training = manifest.training
     click.echo(

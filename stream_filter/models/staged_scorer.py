@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.core.banding import is_unsure
 from stream_filter.core.errors import ScorerError
 from stream_filter.models.onnx_scorer import OnnxScorer, load_slm
 from stream_filter.models.pack import ModelPack
@@ -40,7 +39,7 @@ class StagedScorer:
             return self.scout.score(texts)
         logits, unseen = self.scout.read(texts)
         scores = self.scout.calibrated(logits)
-        unsure = np.flatnonzero(is_unsure(scores, unseen, self._band))
+        unsure = np.flatnonzero(unseen >= self._band.unseen)
         if len(unsure):
             scores[unsure] = self.slm.score([texts[index] for index in unsure.tolist()])
         return scores
@@ -63,5 +62,4 @@ class StagedScorer:
         """Shape (n,): which texts the SLM reads."""
         if self.scout is None or self._band is None:
             return np.full(len(texts), self.scout is None)
-        logits, unseen = self.scout.read(texts)
-        return is_unsure(self.scout.calibrated(logits), unseen, self._band)
+        return self.scout.read(texts).unseen >= self._band.unseen

@@ -132,17 +132,6 @@ def test_one_stage_is_the_whole_score(make_pack: MakePack) -> None:
         load_slm(make_pack("scout", name="c"), threads=1)
 
 
-def test_slm_reads_what_the_scout_is_unsure_of(make_pack: MakePack) -> None:
-    """In the band the score is the SLM's, outside the scout's; both kinds are among the texts."""
-    staged = StagedScorer(make_pack("scout", "slm"), threads=1)
-    by_scout = staged.score_by_scout(TEXTS)
-    by_slm = load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
-    inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
-    assert 0 < inside.sum() < len(TEXTS)
-    assert np.allclose(staged.score(TEXTS), np.where(inside, by_slm, by_scout), atol=1e-5)
-    assert staged.unsure(TEXTS).tolist() == inside.tolist()
-
-
 def test_slm_reads_what_the_scout_has_not_seen(make_pack: MakePack) -> None:
     """A text with more n-grams that no training text had than the band allows has the SLM's score,
     however sure the scout is; padding of the familiar kind does not make it familiar."""
@@ -151,11 +140,9 @@ def test_slm_reads_what_the_scout_has_not_seen(make_pack: MakePack) -> None:
     weights = np.zeros((2, HASHING.buckets), np.float32)
     for chunk in hashed_texts([f"{seen} " * 3], HASHING):
         weights[1, chunk.codes[chunk.codes < HASHING.buckets]] = 1.0
-    band = BAND | {"low": 0.0, "high": 0.0, "unseen": 0.3}
     pack = make_pack(
         "scout",
         "slm",
-        band=band,
         stages=[SCOUT_STAGE | {"window": 64}, facts()["stages"][0]],
         files={"scout.npy": written(weights[0], weights[1])},
     )

@@ -57,7 +57,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
 
 
 def test_both_stages(train: Train, tmp_path: Path) -> None:
-    """The pack has both stages and a band; texts that the scout is unsure of have the SLM's score,
+    """The pack has both stages and a band; texts that are new to the scout have the SLM's score,
     the others its own; card and manifest have the int8 figures; nothing else is left behind."""
     result = train("own", "--stages", "both")
     assert result.exit_code == 0, result.output
