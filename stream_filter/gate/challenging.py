@@ -38,6 +38,7 @@ def challenge(
         decodable=decodable,
         readable=texts.codes >= 0,
         thresholds=challenging.policy.thresholds,
+        is_cut=texts.is_cut if challenging.policy.long_texts == "forward" else None,
     )
     if leaves_unread:
         unread = decisions.reason == Reason.DEGRADED

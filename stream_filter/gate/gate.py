@@ -254,6 +254,7 @@ class Gate:
                     score=by_code(by_text, texts.codes, np.float32(np.nan)),
                     decodable=decodable,
                     rule=rule,
+                    is_cut=texts.is_cut,
                     tokens=_tokens(batch.records, rules),
                     keys=list(map(attrgetter("key"), batch.records)),
                     by_scout=by_code(scouted, texts.codes, np.False_),
@@ -280,6 +281,7 @@ class Gate:
             rule_labels=rules.rule_labels,
             slice=slices[0],
             slice_labels=slices[1],
+            is_cut=texts.is_cut,
             challenge=challenge(force, rules, batch.records, leaves_unread=leaves_unread)
             if unread_because is None
             else None,
