@@ -93,7 +93,7 @@ async def evaluate(
     --trained-on, on those that the pack was trained on.
 
     --evasion dresses and hides the important events as an attacker would (padding, look-alike
-    letters, instructions and others), and shows how many then fall below the threshold.
+    letters, instructions and others), and shows how many are then dropped.
 
     \b
     As a check in CI (exit code 1 if it fails):
@@ -130,7 +130,9 @@ async def evaluate(
         at_recall = forwarded_share(
             scores.astype(float)[events.codes], events.important == 1, events.weights, min_recall
         )
-    dropped = _dropped(scorer, events, threshold) if evasion and threshold is not None else None
+    dropped = None
+    if evasion and threshold is not None:
+        dropped = _dropped(scorer, events, threshold, rules)
     failures = _failures(found, at_recall, min_recall, max_forwarded)
     if html_path is not None:
         page = evaluation_page(
@@ -150,7 +152,7 @@ async def evaluate(
     else:
         _print(found, events)
         if dropped is not None:
-            click.echo(f"\nshare of important events below {threshold:g}, by attack")
+            click.echo(f"\nshare of important events dropped at {threshold:g}, by attack")
             print_table(
                 ("attack", "dropped"), [(name, f"{share:.1%}") for name, share in dropped.items()]
             )
@@ -160,7 +162,9 @@ async def evaluate(
         raise SystemExit(EXIT_FAILED)
 
 
-def _dropped(scorer: StagedScorer, events: LabelledEvents, threshold: float) -> dict[str, float]:
+def _dropped(
+    scorer: StagedScorer, events: LabelledEvents, threshold: float, rules: TopicPolicy | None
+) -> dict[str, float]:
     important, routine = (
         np.bincount(events.codes, events.weights * (events.important == label), len(events.texts))
         for label in (1, 0)
@@ -171,6 +175,7 @@ def _dropped(scorer: StagedScorer, events: LabelledEvents, threshold: float) -> 
         important.astype(np.float64),
         routine.astype(np.float64),
         threshold,
+        long_texts=rules.long_texts if rules else "forward",
     )
 
 

@@ -202,10 +202,15 @@ def can_be_over_budget(decisions: Decisions, overflow: Overflow) -> NDArray[np.b
     return refusable
 
 
-def reason_before_budget(decisions: Decisions) -> NDArray[np.uint8]:
+def reason_before_budget(
+    decisions: Decisions, is_cut: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
     """For which reason each record would have been forwarded, shape (n,), of records that a budget
-    refused. What has no score counts as `degraded`, whatever the cause."""
+    refused. What has no score counts as `degraded`, whatever the cause. `is_cut`: as `decide` has
+    it."""
     reason = np.full(decisions.reason.shape, Reason.AMBIGUOUS, np.uint8)
+    if is_cut is not None:
+        reason[is_cut] = Reason.TEXT_CUT
     reason[decisions.verdict == Verdict.KEEP] = Reason.IMPORTANT
     reason[decisions.verdict == Verdict.DROP] = Reason.NOVEL
     reason[np.isnan(decisions.score)] = Reason.DEGRADED

@@ -36,7 +36,7 @@ from stream_filter.gate.ports import (
     TextReader,
     Texts,
 )
-from stream_filter.gate.routing import Scored, charge_summaries, route_batch
+from stream_filter.gate.routing import Scored, charge_summaries, route_batch, spared
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 from stream_filter.gate.scoring import by_code, score_texts
 from stream_filter.gate.slicing import slice_of, slice_reads, split_columns
@@ -294,6 +294,7 @@ class Gate:
             block,
             causes,
             targets=targets,
+            is_cut=spared(rules, texts.is_cut),
             dead_letter_limit=size_limits.get(self._config.dead_letter_topic),
             key=self._config.key,
         )

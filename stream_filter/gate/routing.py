@@ -78,7 +78,7 @@ def route_batch(
     """
     texts = batch.occurrences
     draw: dict[str, Any] = {"topic": batch.topic, "partition": batch.partition, "key": key}
-    is_cut = batch.is_cut if rules.long_texts == "forward" else None
+    is_cut = spared(rules, batch.is_cut)
     decisions = decide(
         batch.score,
         decodable=batch.decodable,
@@ -137,6 +137,11 @@ def route_batch(
         ended = memory.folds.settle(texts, admission, folded, memory.clock.at_ms)
     charge_summaries(rules, ended, memory, shares)
     return decisions, ended
+
+
+def spared(rules: TopicPolicy, is_cut: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Of the texts that were cut, those that the policy does not drop for their scores."""
+    return is_cut if rules.long_texts == "forward" else None
 
 
 def _spend(

@@ -153,7 +153,7 @@ LENGTHENED = "\ufdfa" * 200
 
 def test_it_is_said_what_was_cut() -> None:
     """Where not all of a text was read, the reader says so, for each value alone: also where only
-    its plain form is too long, whether it was read before or not, and however short it is masked."""
+    its plain form is too long, whether it was read before or not, however short it is masked."""
     texts = ["short", HIDDEN, "x" * TEXT_LIMIT_CHARS, LENGTHENED, "1" * 3_000, "é" * 2_000]
     texts += ["\ufdfa1" * 180, " " * 3_000, *texts]
     values: list[bytes | None] = [None, b"{", *(orjson.dumps({"m": text}) for text in texts)]
