@@ -31,7 +31,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bench.cluster import PARTITIONS, Cluster
 from bench.gate_files import gate_topics, thresholds_for, write_gate_files
 from bench.machine import load_average, machine_facts
-from bench.measure import start_logged, stop
+from bench.measure import log_tail, start_logged, stop
 from bench.process_tree import ProcessTree
 from bench.streams import Stream, open_stream
 from stream_filter.testing.brokers import KafkaBroker, kafka_home
@@ -42,6 +42,7 @@ _ROOT = Path(__file__).parents[1]
 _SOURCE, _TARGET, _GROUP = "volume", "volume.analysis", "volume-gate"
 _VERDICTS, _INCIDENTS = "volume.verdicts", "volume.incidents"
 _SETTLE_S = 120.0
+_START_S = 20.0
 _CGROUPS = (
     (Path("/sys/fs/cgroup"), "memory.max"),
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
@@ -95,9 +96,9 @@ async def run(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, 
         model = await stack.enter_async_context(StandIn(_truth, Behaviour(latency_s=0.3)))
         cluster = await stack.enter_async_context(Cluster(broker.bootstrap))
         await cluster.create_topics(
-            [_SOURCE, _TARGET, _VERDICTS, *gate_topics(_TARGET).values()],
+            [_SOURCE, _TARGET, *gate_topics(_TARGET).values()],
         )
-        await cluster.create_topics([_INCIDENTS, "stream-filter.audit"], partitions=1)
+        await cluster.create_topics([_VERDICTS, _INCIDENTS], partitions=1)
         files = _files(folder, stream, given, model.base_url)
         limit = stack.enter_context(_limited(int(given.memory_gb * 2**30)))
         children = {}
@@ -109,7 +110,7 @@ async def run(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, 
             for pid in pids.values():
                 (limit / "cgroup.procs").write_text(str(pid))
         trees = {name: ProcessTree(pid) for name, pid in pids.items()}
-        await _until_ready(cluster, children)
+        await _started(children, folder)
         began_s, cpu = time.monotonic(), {name: tree.sample() for name, tree in trees.items()}
         seconds = given.minutes * 60
         paced = asyncio.create_task(_produce(broker.bootstrap, folder, rate, seconds))
@@ -122,7 +123,7 @@ async def run(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, 
         cpu = {name: tree.sample() - cpu[name] for name, tree in trees.items()}
         settled_s = await _until_settled(cluster, ends, trees, began_s)
         forwarded = await cluster.count_committed_records(_TARGET)
-        verdicts = await cluster.count_committed_records(_VERDICTS)
+        verdicts = await cluster.count_committed_records(_VERDICTS, partitions=1)
         verified = _verify(files, broker.bootstrap)
         peak = _peak_mb(limit)
         asked = [served for served in model.served if served.events]
@@ -240,12 +241,12 @@ async def _produce(bootstrap: str, folder: Path, rate: float, seconds: float) ->
     return int(np.load(rows)[:, 2].sum())
 
 
-async def _until_ready(cluster: Cluster, children: dict[str, subprocess.Popen[bytes]]) -> None:
-    """Both are members of their groups: given time, and still there."""
-    await asyncio.sleep(20)
+async def _started(children: dict[str, subprocess.Popen[bytes]], folder: Path) -> None:
+    """Both have had time to join their groups, and are still there."""
+    await asyncio.sleep(_START_S)
     for name, child in children.items():
         if child.poll() is not None:
-            raise RuntimeError(f"the {name} ended with {child.returncode}: see its log")
+            raise RuntimeError(f"the {name} ended: {log_tail(folder / f'{name}.log')}")
 
 
 class _Ends:
