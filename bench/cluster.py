@@ -57,17 +57,17 @@ class Cluster:
             if partition.topic == topic
         )
 
-    async def count_committed_records(self, topic: str) -> int:
+    async def count_committed_records(self, topic: str, *, partitions: int = PARTITIONS) -> int:
         """Records that a read_committed consumer gets: no markers, nothing aborted."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, isolation_level="read_committed"
         )
         count = 0
         async with consumer:
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-            ends = await consumer.end_offsets(partitions)
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
+            assigned = [TopicPartition(topic, number) for number in range(partitions)]
+            ends = await consumer.end_offsets(assigned)
+            consumer.assign(assigned)
+            await consumer.seek_to_beginning(*assigned)
             for partition, end in ends.items():
                 # A poll returns at most what is there; markers move the position too.
                 while await consumer.position(partition) < end:

@@ -14,6 +14,8 @@ class ProcessTree:
         self._root = psutil.Process(pid)
         self._cpu_s: dict[int, float] = {}
         self._peak_bytes: dict[int, int] = {}
+        self.resident_bytes = 0
+        """Of all of them, when last looked at."""
 
     def sample(self) -> float:
         """Look at all processes now; the CPU seconds (user and system) used so far."""
@@ -21,13 +23,16 @@ class ProcessTree:
             processes = [self._root, *self._root.children(recursive=True)]
         except psutil.NoSuchProcess:
             processes = []
+        self.resident_bytes = 0
         for process in processes:
             try:
                 times = process.cpu_times()
                 self._cpu_s[process.pid] = times.user + times.system
-                peak = max(process.memory_info().rss, _high_water_bytes(process.pid))
+                resident = process.memory_info().rss
+                peak = max(resident, _high_water_bytes(process.pid))
             except psutil.NoSuchProcess:
                 continue
+            self.resident_bytes += resident
             self._peak_bytes[process.pid] = max(peak, self._peak_bytes.get(process.pid, 0))
         return sum(self._cpu_s.values())
 

@@ -75,10 +75,10 @@ def make_scout(
     logits = np.zeros(len(texts))
     for fold in range(_FOLDS):
         fitted = _fit(ngrams, important, folds != fold, hashing, strength)
-        logits[folds == fold] = fitted.logits(texts, hashing, window)[folds == fold]
+        logits[folds == fold] = fitted.read(texts, hashing, window).logits[folds == fold]
     fitted = _fit(ngrams, important, np.ones(len(texts), np.bool_), hashing, strength)
     slope, intercept = fit_calibration(
-        np.concatenate([logits, fitted.logits(texts, hashing, window)]),
+        np.concatenate([logits, fitted.read(texts, hashing, window).logits]),
         np.concatenate([important, important]) > 0.5,
         np.repeat([1 - known_share, known_share], len(texts)),
     )

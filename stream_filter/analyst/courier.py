@@ -102,15 +102,17 @@ class Courier:
                 if not failure.retriable or is_at_fault:
                     raise
                 if failure.cause is Cause.TOO_MANY:
-                    after_s = failure.retry_after_s
-                    line.limits.pause(self._wait_s(busy) if after_s is None else after_s)
+                    # At least as long as it wants: a server may say 0 for ever.
+                    line.limits.pause(max(failure.retry_after_s or 0.0, self._wait_s(busy)))
                     busy += 1
                     continue
                 tries += 1
                 if line.breaker.is_open:
                     # Another line, or this one when its pause is over. Where nothing else is asked
                     # meanwhile, nobody could say whether it is down, or fails because of this.
-                    is_at_fault = tries >= _TRIES and await self._probe(line) is None
+                    if tries >= _TRIES:
+                        probe = await self._probe(line)
+                        is_at_fault = probe is None or probe.cause is Cause.REFUSED
                     continue
                 if tries >= _TRIES:
                     raise

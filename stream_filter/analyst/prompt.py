@@ -123,7 +123,7 @@ class Prompt:
         suspicious = [is_suspicious(text) for text in texts]
         same = texts
         if self._fold == "canonical":
-            distinct, codes = canonical_texts(with_equal_digits(texts), {})
+            distinct, codes, _ = canonical_texts(with_equal_digits(texts), {})
             # A text that talks to a model may differ from a harmless one in what a mask hides.
             same = [
                 text if odd or code < 0 else f"\0{distinct[code]}"

@@ -9,7 +9,7 @@ from stream_filter.core.errors import ConfigError
 
 PROBE: list[dict[str, str]] = [{"role": "user", "content": 'Answer with {"verdicts": []}.'}]
 """A question that nobody can object to."""
-PROBE_SCHEMA: dict[str, Any] = answer_schema([], with_reasons=False)
+PROBE_SCHEMA: dict[str, Any] = answer_schema(["none"], with_reasons=False)
 _PATIENCE_S = 30.0
 
 

@@ -46,7 +46,7 @@ def sightings(records: Sequence[Record], prompt: Prompt, fields: Fields) -> Iter
     cannot be read has neither service nor peers, and its text is what it is."""
     shown = prompt.show([record.value or b"" for record in records])
     texts = [each.text if each is not None else "" for each in shown]
-    distinct, codes = canonical_texts(with_equal_digits(texts), {})
+    distinct, codes, _ = canonical_texts(with_equal_digits(texts), {})
     kinds = [
         blake2b(distinct[code].encode("utf-8", "replace"), digest_size=16).digest()
         if code >= 0

@@ -8,11 +8,12 @@ the canonical text can stand.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.core.canonical import TEXT_LIMIT_CHARS, canonicalize
+from stream_filter.core.canonical import TEXT_LIMIT_CHARS, canonicalize, is_cut
 from stream_filter.core.plain_text import LOOK_ALIKES
 
 _ORDER = (
@@ -71,8 +72,11 @@ def dropped_by_attack(
     important: NDArray[np.float64],
     routine: NDArray[np.float64],
     threshold: float,
+    *,
+    long_texts: Literal["forward", "score"] = "forward",
 ) -> dict[str, float]:
-    """By attack: the share of important events that score below `threshold`.
+    """By attack: the share of important events that score below `threshold`, and are not forwarded
+    as too long (`long_texts`, as policies have it).
 
     `texts`: canonical, none twice. `important`, `routine`: shape (texts,), the weight of the
     important events with the text, and of the others. NaN where none is important.
@@ -85,8 +89,11 @@ def dropped_by_attack(
         if not len(at):
             found[name] = float("nan")
             continue
-        scores = score([canonicalize(attack(texts[place], hide)) for place in at.tolist()])
-        found[name] = float(weights[scores < threshold].sum() / weights.sum())
+        attacked = [attack(texts[place], hide) for place in at.tolist()]
+        is_dropped = score(list(map(canonicalize, attacked))) < threshold
+        if long_texts == "forward":
+            is_dropped &= ~np.array(list(map(is_cut, attacked)))
+        found[name] = float(weights[is_dropped].sum() / weights.sum())
     return found
 
 

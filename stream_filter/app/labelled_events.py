@@ -209,7 +209,7 @@ class _Texts:
             if not isinstance(row.get("text"), str):
                 raise ConfigError(f"{place}: needs `event`, or `text` as a string")
         keys = with_equal_digits([rows[index][1]["text"] for index in plain])
-        distinct, codes = canonical_texts(keys, dict[bytes, str]())
+        distinct, codes, _ = canonical_texts(keys, dict[bytes, str]())
         for index, code in zip(plain, codes.tolist(), strict=True):
             if code >= 0:
                 yield index, distinct[code]

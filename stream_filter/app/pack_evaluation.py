@@ -1,6 +1,7 @@
 """A pack on labelled events, beside what is cheaper: what `stream-filter evaluate` does."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,12 +49,15 @@ def evaluate_pack(
     scores: NDArray[np.float32],
     events: LabelledEvents,
     *,
+    stages: Mapping[str, NDArray[np.float32]],
+    trained_on: LabelledEvents | None,
     threshold: float | None,
     encoder: str,
     seed: int,
     seconds: float,
 ) -> Evaluation:
-    """`scores`: shape (distinct texts,). `encoder`, `seed`, `seconds`: for what stands beside the
+    """`scores`, and each of `stages`, what a stage of the pack alone says: shape (distinct texts,).
+    `trained_on`, `encoder`, `seed`, `seconds`: for what stands beside the
     pack. Raises ConfigError where the events are of one class, or there is no such encoder."""
     important = events.important == 1
     if important.all() or not important.any():
@@ -64,8 +68,11 @@ def evaluate_pack(
         )
     groups = unsplit_groups(events)
     by_event = scores.astype(np.float64)[events.codes]
-    beside = baseline_scores(events, encoder=encoder, seed=seed, seconds=seconds)
-    found = {PACK: by_event, **beside.scores}
+    alone = {name: column.astype(np.float64)[events.codes] for name, column in stages.items()}
+    beside = baseline_scores(
+        events, trained_on=trained_on, encoder=encoder, seed=seed, seconds=seconds
+    )
+    found = {PACK: by_event, **alone, **beside.scores}
     return Evaluation(
         contenders={
             name: figures(column, important, events.weights, groups)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stream_filter import __version__
 from stream_filter.app.figures import Figures, figures
@@ -19,27 +18,19 @@ from stream_filter.app.model_card import model_card
 from stream_filter.app.pack_bench import measure_speed
 from stream_filter.app.sampling import sampled
 from stream_filter.app.scout_training import HASHING, MOST_TEXTS, WINDOW, TrainedScout, train_scout
-from stream_filter.app.slm_export import ExportedSlm, export_slm
-from stream_filter.app.slm_training import FEWEST_LABELS, SlmChoice, TrainedSlm, train_slm
+from stream_filter.app.second_stage import second_stage
+from stream_filter.app.slm_training import FEWEST_LABELS, SlmChoice
 from stream_filter.app.splits import unsplit_groups
-from stream_filter.core.banding import ChosenBand, choose_band
-from stream_filter.core.blending import first_share
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.core.ranking import Floats, forwarded_share, reliability, threshold_at
-from stream_filter.models.manifest import CARD_NAME, SCOUT_NAME, Affine, Blend, Quality, Training
+from stream_filter.core.ranking import reliability
+from stream_filter.models.manifest import CARD_NAME, SCOUT_NAME, Quality, Training
 from stream_filter.models.manifest import License as PackLicense
 from stream_filter.models.pack import ModelPack
 from stream_filter.models.pack_writing import manifest_of, write_pack
-from stream_filter.models.scout import Scout, written
-from stream_filter.models.scout_fitting import fit_calibration
-from stream_filter.models.staged_scorer import StagedScorer, blended, log_odds
+from stream_filter.models.scout import written
+from stream_filter.models.staged_scorer import StagedScorer
 from stream_filter.training.extra import DEFAULT_ENCODER, INSTALL, missing_modules, require_extra
 
-MOST_AUC_LOSS = 0.002
-"""What the band may cost against an SLM that reads all."""
-MOST_READ = 0.2
-"""Of the texts. A band that makes the pack less than five times as fast is not worth what it costs
-on texts unlike the held-out ones."""
 _SCOUT_SECONDS = 0.25
 """Of the time: for the scout, where an SLM comes after it."""
 
@@ -79,18 +70,6 @@ class TrainedPack:
     notes: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Second:
-    """The stage after the scout, and which texts come to it."""
-
-    trained: TrainedSlm
-    exported: ExportedSlm
-    band: ChosenBand
-    blend: Blend
-    scores: NDArray[np.float64]
-    """Shape (n,): of both stages together, of the events that the SLM was not trained on."""
-
-
 def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> TrainedPack:
     """Train a scout, and where it pays an SLM, and write them as a pack at `folder`.
 
@@ -113,10 +92,20 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
     )
     second = None
     if reason is None:
-        second, reason = _second(events, trained, folder, until_s, order)
+        choice = SlmChoice(
+            encoder=order.encoder,
+            layers=order.layers,
+            seed=order.seed,
+            until_s=until_s,
+            workspace=_workspace(folder),
+            told=order.told,
+        )
+        second, reason = second_stage(
+            events, trained, choice, recall=order.recall, is_asked=order.stages is Stages.BOTH
+        )
     if reason:
         order.told(f"the scout alone: {reason}")
-    rows = second.trained.tested if second else trained.held_out.tested
+    rows = second.tested if second else trained.held_out.tested
     scores = second.scores if second else trained.scores
     important = events.important == 1
     columns = scores[rows], important[rows], events.weights[rows]
@@ -124,9 +113,9 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
     split = trained.held_out.split
     if second and not (rows == trained.held_out.tested).all():
         split = f"some folds of: {split}"
-    quality = (*quality_of(measured, split), *_parity_of(second))
+    quality = (*quality_of(measured, split), *(second.parity if second else ()))
     training = Training(
-        base=second.trained.base if second else "none: character n-grams",
+        base=second.base if second else "none: character n-grams",
         data=order.data,
         data_sha256=events.sha256,
         texts=len(events.texts),
@@ -136,36 +125,34 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
         libraries={
             "stream-filter": __version__,
             "numpy": np.__version__,
-            **(second.trained.libraries if second else {}),
+            **(second.libraries if second else {}),
         },
     )
     notes = _notes(events, trained, read)
     if reason:
         notes.append(f"The scout alone: {reason}.")
     if second:
-        notes += [*second.trained.notes, *second.exported.notes]
+        notes += second.notes
     description = "P(important) of an event, by its character n-grams" + (
-        ", and by a small transformer where these are unsure." if second else "."
+        ", and by a small transformer where these are new." if second else "."
     )
     card = model_card(
         name=folder.name,
         description=description,
-        stages="a scout, and an SLM where it is unsure" if second else "a scout alone",
+        stages="a scout, and an SLM for what is new to it" if second else "a scout alone",
         mask_set=MASK_SET_VERSION,
         training=training,
         quality=quality,
         reliability=reliability(*columns),
         notes=notes,
     )
-    affine = Affine(method="platt", slope=trained.slope, intercept=trained.intercept)
     files = {
         CARD_NAME: card.encode(),
         SCOUT_NAME: written(trained.fitted.weights, trained.fitted.rarities),
         **(second.exported.files if second else {}),
     }
-    scout = Scout(trained.fitted.weights, trained.fitted.rarities, HASHING, affine, WINDOW)
     speed = [
-        *measure_speed(scout=scout, slm=None, threads=1, machine=platform.machine()),
+        *measure_speed(scout=trained.scout(), slm=None, threads=1, machine=platform.machine()),
         *(second.exported.speed if second else ()),
     ]
     facts: dict[str, Any] = {
@@ -178,11 +165,11 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
                 "longest": HASHING.longest,
                 "bits": HASHING.bits,
                 "window": WINDOW,
-                "calibration": affine.model_dump(),
+                "calibration": trained.calibration.model_dump(),
             },
             *([second.exported.stage] if second else []),
         ],
-        "band": _band_facts(second) if second else None,
+        "band": second.band.model_dump() if second else None,
         "mask_set": MASK_SET_VERSION,
         "labels": ("unimportant", "important"),
         "training": training.model_dump(),
@@ -216,107 +203,6 @@ def _why_no_slm(events: LabelledEvents, order: TrainingOrder) -> str | None:
     if missing := missing_modules():
         return f"an SLM needs the train extra ({missing[0]} is missing): {INSTALL}"
     return None
-
-
-def _second(
-    events: LabelledEvents,
-    scout: TrainedScout,
-    folder: Path,
-    until_s: float,
-    order: TrainingOrder,
-) -> tuple[_Second | None, str | None]:
-    """The second stage, or why it is not worth its cost."""
-    trained = train_slm(
-        events,
-        SlmChoice(
-            encoder=order.encoder,
-            layers=order.layers,
-            seed=order.seed,
-            until_s=until_s,
-            workspace=_workspace(folder),
-            told=order.told,
-        ),
-    )
-    rows = trained.tested
-    important, weights = labels = events.important[rows] == 1, events.weights[rows]
-    codes, at, text = np.unique(events.codes[rows], return_index=True, return_inverse=True)
-    is_text = np.zeros(len(text), np.bool_)
-    is_text[at] = True
-    # By events, and by texts: each counts the same.
-    weightings = weights, weights / np.bincount(text, weights)[text]
-    first = scout.scores[rows]
-    blend = _blend(first, trained.scores[rows], important, weightings)
-    second = blended(first, trained.scores[rows], blend).astype(np.float64)
-    shares = [forwarded_share(scores, *labels, order.recall) for scores in (first, second)]
-    said = f"at recall {order.recall:g} it forwards {shares[0]:.1%} of the held-out events, "
-    order.told(f"the scout: {said}with the SLM {shares[1]:.1%}")
-    if order.stages is Stages.AUTO and shares[0] <= shares[1]:
-        return None, f"{said}with an SLM {shares[1]:.1%}"
-    band = choose_band(
-        first,
-        second,
-        important,
-        weightings,
-        is_text,
-        recall=order.recall,
-        most_loss=MOST_AUC_LOSS,
-        most_read=MOST_READ,
-    )
-    order.told(
-        f"the SLM reads {band.read_share:.1%} of the texts, scout scores from {band.low:.3g} to "
-        f"{band.high:.3g}"
-    )
-    exported = export_slm(
-        trained.graph,
-        trained.tokenizer,
-        max_tokens=trained.max_tokens,
-        calibration=Affine(method="platt", slope=trained.slope, intercept=trained.intercept),
-        tokens=trained.tokens,
-        texts=[events.texts[code] for code in codes.tolist()],
-        threshold=threshold_at(second, *labels, order.recall),
-    )
-    scores = np.zeros(len(events.codes))
-    scores[rows] = np.where((first >= band.low) & (first < band.high), second, first)
-    return _Second(trained=trained, exported=exported, band=band, blend=blend, scores=scores), None
-
-
-def _blend(
-    first: Floats, second: Floats, important: NDArray[np.bool_], weightings: tuple[Floats, Floats]
-) -> Blend:
-    """What both stages' scores count where both are known; calibrated by events."""
-    odds = log_odds(first), log_odds(second)
-    share = first_share(*odds, important, weightings)
-    slope, intercept = fit_calibration(
-        share * odds[0] + (1 - share) * odds[1], important, weightings[0]
-    )
-    return Blend(scout=slope * share, slm=slope * (1 - share), intercept=intercept)
-
-
-def _band_facts(second: _Second) -> dict[str, Any]:
-    band = second.band
-    return {
-        "low": band.low,
-        "high": band.high,
-        "read_share": round(band.read_share, 4),
-        "auc_loss": round(band.auc_loss, 5),
-        "blend": second.blend.model_dump(),
-    }
-
-
-def _parity_of(second: _Second | None) -> tuple[Quality, ...]:
-    if second is None:
-        return ()
-    parity = second.exported.parity
-    return tuple(
-        Quality(
-            metric=f"int8 beside float32: {name}", value=round(value, 5), split="held-out texts"
-        )
-        for name, value in (
-            ("mean difference", parity.mean),
-            ("largest difference", parity.largest),
-            ("decisions changed", parity.changed),
-        )
-    )
 
 
 def _workspace(folder: Path) -> Path:

@@ -170,6 +170,7 @@ def _freeze(name: str, rules: TopicModel, budgets: Mapping[str, BudgetModel]) ->
             rules.budget, {topic: budgets[topic] for topic in targets if topic in budgets}
         ),
         overload=freeze_overload(rules.overload) if rules.overload else None,
+        long_texts=rules.long_texts,
         redact=tuple(map(parse_path, rules.redact)),
         undo_for_ms=duration_ms(rules.undo_for) if rules.undo_for else None,
     )

@@ -141,6 +141,11 @@ class ForwardToModel(_Closed):
     overloaded: _TopicName | None = Field(
         default=None, description="What the model had no time for.", examples=["llm.unread"]
     )
+    text_cut: _TopicName | None = Field(
+        default=None,
+        description="What is too long to be read whole, and not important by head and tail.",
+        examples=["llm.long"],
+    )
     over_budget: _TopicName | None = Field(
         default=None,
         description="With overflow: forward, what the budget would refuse.",
@@ -323,6 +328,12 @@ class TopicModel(_Closed):
         description="Forward the first of equal texts in a window, count the rest. null: no fold.",
         examples=[{"window": "60s", "keep": 3}],
     )
+    long_texts: Literal["forward", "score"] = Field(
+        default="forward",
+        description="Of a text of more than 2,048 characters head and tail are read. forward: it "
+        "is never dropped for its score; score: head and tail decide.",
+        examples=["score"],
+    )
     ramp: _Percent | RampModel = Field(
         default=100.0,
         description="Percent of the records on which mode: enforce acts, drawn by position or key.",
@@ -419,6 +430,7 @@ class DefaultsModel(_Closed):
     forward_to: _TopicName | ForwardToModel | None = None
     novelty: NoveltyModel | None = None
     fold: FoldModel | None = None
+    long_texts: Literal["forward", "score"] | None = None
     ramp: _Percent | RampModel | None = None
     budget: BudgetModel | None = None
     overload: OverloadModel | None = None

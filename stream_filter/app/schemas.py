@@ -35,6 +35,7 @@ from stream_filter.models.manifest import Manifest
 from stream_filter.outage.incident import INCIDENT_VERSION, Incident
 from stream_filter.store.arrow_block import (
     CHALLENGE_FIELDS,
+    CUT_FIELD,
     LEDGER_SCHEMA,
     RULE_FIELD,
     SLICE_FIELD,
@@ -56,6 +57,8 @@ COLUMNS = {
     "did. In blocks of topics that have rules.",
     "slice": "The slice: values of the fields that the policy watches apart, joined by /; null "
     "where the event has none of them. In blocks of topics with slices.",
+    "is_cut": "Whether the text is longer than what is read of one: head and tail were read. In "
+    "blocks with such a text.",
     "challenger_score": "What the challenger's model said; null where there is no score. This and "
     "the next two are in blocks of topics that have a challenger.",
     "challenger_verdict": "What the challenger concludes from rules and score.",
@@ -443,7 +446,7 @@ def _ledger_block() -> dict[str, Any]:
                 **({} if field in LEDGER_SCHEMA else {"optional": True}),
                 "description": COLUMNS[field.name],
             }
-            for field in (*LEDGER_SCHEMA, RULE_FIELD, SLICE_FIELD, *CHALLENGE_FIELDS)
+            for field in (*LEDGER_SCHEMA, RULE_FIELD, SLICE_FIELD, CUT_FIELD, *CHALLENGE_FIELDS)
         ],
         "metadata": [
             {

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.splits import held_out_folds
 from stream_filter.core.ranking import auc, forwarded_share
+from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing
+from stream_filter.models.scout import Scout
 from stream_filter.models.scout_fitting import (
     FittedScout,
     Ngrams,
@@ -42,6 +44,8 @@ class HeldOut:
     """Shape (n,): which events were held out at all."""
     logits: Floats
     """Shape (n,): 0 where not tested."""
+    unseen: Floats
+    """Shape (n,): the share of n-grams that the scout had not seen; 0 where not tested."""
     strength: float
     split: str
 
@@ -58,6 +62,15 @@ class TrainedScout:
     """Shape (n,): calibrated, of the held-out events."""
     tried_all: bool
     """False where the time was up before every strength was tried."""
+
+    @property
+    def calibration(self) -> Affine:
+        return Affine(method="platt", slope=self.slope, intercept=self.intercept)
+
+    def scout(self) -> Scout:
+        """As a pack has it."""
+        weights, rarities = self.fitted.weights, self.fitted.rarities
+        return Scout(weights, rarities, HASHING, self.calibration, WINDOW)
 
 
 def train_scout(
@@ -117,15 +130,16 @@ def _held_out(
     strength: float,
     split: str,
 ) -> HeldOut:
-    logits = np.zeros(len(events.codes))
+    logits, unseen = np.zeros(len(events.codes)), np.zeros(len(events.codes))
     tested = np.zeros(len(events.codes), np.bool_)
     for fold in folds:
         fitted = _fit(events, ngrams, ~fold, strength)
         codes, text = np.unique(events.codes[fold], return_inverse=True)
         texts = [events.texts[code] for code in codes.tolist()]
-        logits[fold] = fitted.logits(texts, HASHING, WINDOW)[text]
+        reading = fitted.read(texts, HASHING, WINDOW)
+        logits[fold], unseen[fold] = reading.logits[text], reading.unseen[text]
         tested |= fold
-    return HeldOut(tested=tested, logits=logits, strength=strength, split=split)
+    return HeldOut(tested=tested, logits=logits, unseen=unseen, strength=strength, split=split)
 
 
 def _fit(

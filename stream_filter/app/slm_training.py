@@ -57,8 +57,8 @@ class TrainedSlm:
     """Of texts of the stream, to find the ranges of int8 activations."""
     slope: float
     intercept: float
-    tested: NDArray[np.bool_]
-    """Shape (n,): which events were held out."""
+    folds: list[NDArray[np.bool_]]
+    """Each of shape (n,): which events were held out together."""
     scores: Floats
     """Shape (n,): calibrated, of the held-out events."""
     base: str
@@ -83,6 +83,7 @@ def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
     from stream_filter.training.slm_graph import exported, finished
 
     folds, _ = held_out_folds(events, seed=choice.seed)
+    planned = len(folds)
     batches = -(-len(events.texts) // _BATCH)
     recipe = Recipe(
         encoder=choice.encoder,
@@ -105,29 +106,28 @@ def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
         return classifier
 
     logits = np.zeros(len(events.codes))
-    tested = np.zeros(len(events.codes), np.bool_)
-    took_s, measured = 0.0, 0
-    for fold in folds:
+    took_s = 0.0
+    for number, fold in enumerate(folds, 1):
         began_s = time.monotonic()
         left_s = choice.until_s - began_s
-        if measured and left_s < took_s * (1 + _LAST_FIT):
+        if number > 1 and left_s < took_s * (1 + _LAST_FIT):
+            folds = folds[: number - 1]
             break
-        measured += 1
         until_s = began_s + left_s / (1 + _LAST_FIT)
-        name = f"without fold {measured} of {len(folds)}"
+        name = f"without fold {number} of {planned}"
         classifier = fit(*_by_text(events, ~fold), until_s, name)
         held_out = np.unique(events.codes[fold])
         by_text = np.zeros(len(events.texts))
         by_text[held_out] = classifier.logits([events.texts[code] for code in held_out.tolist()])
         logits[fold] = by_text[events.codes[fold]]
-        tested |= fold
         took_s = max(took_s, time.monotonic() - began_s)
+    tested = np.logical_or.reduce(folds)
     columns = events.important[tested] == 1, events.weights[tested]
     slope, intercept = fit_calibration(logits[tested], *columns)
     scores = 0.5 + 0.5 * np.tanh(0.5 * (slope * logits + intercept))
     notes = [
         f"SLM: {choice.encoder}, first {choice.layers} layers, {recipe.epochs} epochs; measured on "
-        f"{measured} of {len(folds)} folds."
+        f"{len(folds)} of {planned} folds."
     ]
     if choice.until_s - time.monotonic() > 0.5 * took_s:
         everything = np.ones(len(events.codes), np.bool_)
@@ -148,7 +148,7 @@ def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
         tokens=classifier.tokens([events.texts[code] for code in shown]),
         slope=slope,
         intercept=intercept,
-        tested=tested,
+        folds=folds,
         scores=scores,
         base=f"{choice.encoder}, first {choice.layers} layers",
         libraries={name: version(name) for name in ("torch", "transformers", "optimum", "onnx")},

@@ -25,6 +25,8 @@ DECISIONS = {
     "probability": "Chance that a record decided like this one is forwarded.",
     "text_digest": "First 8 bytes, little-endian, of the BLAKE2b-128 of the canonical text; 0 "
     "where there is no text.",
+    "is_cut": "Whether the text is longer than what is read of one: head and tail were read; null "
+    "where no text of the block is.",
     "rule": "The rule that decided; null where none did.",
     "slice": "The slice that the policy watches apart; null where there is none.",
     "challenger_model_id": "The challenger's pack; null where there is no challenger.",

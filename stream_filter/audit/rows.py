@@ -15,6 +15,7 @@ def rows_of(block: Block, rows: slice | NDArray[np.bool_]) -> Block:
         header=block.header,
         offsets=block.offsets[rows],
         text_digests=block.text_digests[rows],
+        is_cut=None if block.is_cut is None else block.is_cut[rows],
         decisions=Decisions(
             score=old.score[rows],
             verdict=old.verdict[rows],

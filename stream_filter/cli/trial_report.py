@@ -7,11 +7,13 @@ import click
 
 from stream_filter.app.trial import SCORE_BINS, Example, TrialReport
 from stream_filter.cli.output import print_table, printable
+from stream_filter.core.decision import Reason, Route
 from stream_filter.core.tokens import BYTES_PER_TOKEN, cost_of
 
 Place: TypeAlias = Callable[[Example], str]
 _BAR = 40
 _WIDTH = 100
+_MANY = 0.01
 
 
 def print_report(report: TrialReport, place: Place, price: float | None) -> None:
@@ -31,6 +33,13 @@ def print_report(report: TrialReport, place: Place, price: float | None) -> None
     )
     if report.degraded_because is not None:
         click.echo(f"the model gave no score: {printable(report.degraded_because)}")
+    too_long = report.fates.get((Route.FORWARD, Reason.TEXT_CUT), 0)
+    if too_long >= _MANY * report.events:
+        click.echo(
+            f"{_share(too_long, report.events)} of the events are too long to be read whole and "
+            "forwarded for it: name fewer fields in `text`, drop what is known by a rule, or let "
+            "head and tail decide (long_texts: score)"
+        )
     forwarded, everything = f"{report.forwarded_tokens:,}", f"{report.tokens:,}"
     if price is not None:
         forwarded += f" = {_cost(report.forwarded_tokens, price):,.4f}"

@@ -1,4 +1,4 @@
-"""Which texts the second stage of a cascade reads: those on which the first is unsure."""
+"""Which texts the second stage of a cascade reads: those that are new to the first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,70 +6,58 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_filter.core.ranking import Floats, auc, forwarded_share
+from stream_filter.core.ranking import Floats, auc
 
-_STEPS = 24
+ALL = 0.0
+"""As the least share: the second stage reads every text."""
+_SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+"""The first is a single n-gram of a long window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """What both stages say of events that neither was trained on. All of shape (n,)."""
+
+    first: Floats
+    second: Floats
+    unseen: Floats
+    """The share of n-grams that the first stage had never seen."""
+    important: NDArray[np.bool_]
+    weightings: Sequence[Floats]
+    """By events alone a few frequent texts would choose, by texts alone rare ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenBand:
-    """Texts whose first score is in [low, high) are read by the second stage."""
+    """The second stage reads texts of which at least the share `unseen` is new to the first."""
 
-    low: float
-    high: float
-    read_share: float
-    """Of the distinct texts."""
+    unseen: float
     auc_loss: float
-    """AUC of `the second stage reads all`, less that of the cascade."""
+    """AUC of `the second stage reads all`, less that of the cascade: the mean over the folds, under
+    the weighting where it is greater."""
 
 
-def choose_band(
-    first: Floats,
-    second: Floats,
-    important: NDArray[np.bool_],
-    weightings: Sequence[Floats],
-    is_text: NDArray[np.bool_],
-    *,
-    recall: float,
-    most_loss: float,
-    most_read: float = 1.0,
-) -> ChosenBand:
-    """The band with the fewest texts, at most the share `most_read` of them, such that the cascade
-    loses at most `most_loss` in AUC, and in the share that is forwarded at `recall`, against the
-    second stage alone: under each of the `weightings`. By events alone, a few frequent texts would
-    choose it, and by texts alone rare ones.
+def choose_band(folds: Sequence[Fold], *, most_loss: float) -> ChosenBand:
+    """The greatest share that loses at most `most_loss` in AUC, as all smaller ones do; `ALL` where
+    none does.
 
-    All of shape (n,), of events; scores in [0, 1]; `is_text` is True at one event of each distinct
-    text. Where there is no such band, the one that holds all.
+    Step by step from the safest on, and no farther than the first that loses more: on few groups
+    the best of many would be one that is lucky. Of each fold by itself: scores of models that
+    were trained apart do not rank each other's events.
     """
-    texts = np.sort(first[is_text])
-    edges = np.unique(np.append(np.quantile(texts, np.linspace(0, 1, _STEPS)), (0.0, 1.01)))
-    bands = [(low, high) for low in edges for high in edges if low <= high]
-    reads = [
-        float((np.searchsorted(texts, high) - np.searchsorted(texts, low)) / len(texts))
-        for low, high in bands
-    ]
-    most = [
-        (auc(second, important, weights), forwarded_share(second, important, weights, recall))
-        for weights in weightings
-    ]
-    # The fewest first, so that the first that will do is the best.
-    for at in np.argsort(reads, kind="stable").tolist():
-        if reads[at] > most_read:
+    chosen = ChosenBand(unseen=ALL, auc_loss=0.0)
+    for share in _SHARES:
+        loss = max(
+            float(np.mean([_loss(fold, weights, share) for fold, weights in pairs]))
+            for pairs in zip(*([(f, w) for w in f.weightings] for f in folds), strict=True)
+        )
+        if loss > most_loss:
             break
-        low, high = bands[at]
-        staged = np.where((first >= low) & (first < high), second, first)
-        losses = [
-            area - auc(staged, important, weights)
-            for weights, (area, _) in zip(weightings, most, strict=True)
-        ]
-        if max(losses) > most_loss:
-            continue
-        if all(
-            forwarded_share(staged, important, weights, recall) <= share + most_loss
-            for weights, (_, share) in zip(weightings, most, strict=True)
-        ):
-            return ChosenBand(
-                low=float(low), high=float(high), read_share=reads[at], auc_loss=max(losses)
-            )
-    return ChosenBand(low=0.0, high=1.01, read_share=1.0, auc_loss=0.0)
+        chosen = ChosenBand(unseen=share, auc_loss=loss)
+    return chosen
+
+
+def _loss(fold: Fold, weights: Floats, share: float) -> float:
+    staged = np.where(fold.unseen >= share, fold.second, fold.first)
+    both = (auc(scores, fold.important, weights) for scores in (fold.second, staged))
+    return next(both) - next(both)

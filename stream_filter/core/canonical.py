@@ -22,7 +22,8 @@ from stream_filter.core.plain_text import plain
 MASK_SET_VERSION = "masks-2"
 
 TEXT_LIMIT_CHARS = 2048
-"""Of a longer text only head and tail are read: bounds the cost of a hostile record."""
+"""Of a longer text only head and tail are read: bounds the cost of a hostile record. What was not
+read may be what matters: `decision.decide` does not drop it."""
 
 TAIL_CHARS = 512
 """Of them at the end: what somebody appends to a long text is read, too."""
@@ -122,6 +123,11 @@ def canonicalize(text: str) -> str:
     for pattern, replacement in _REFERENCE:
         text = pattern.sub(replacement, text)
     return text.strip(" ")
+
+
+def is_cut(text: str) -> bool:
+    """Whether the canonical text of this raw text leaves out what stood in its middle."""
+    return len(text) > TEXT_LIMIT_CHARS or len(plain(text)) > TEXT_LIMIT_CHARS
 
 
 def clipped(text: str) -> str:

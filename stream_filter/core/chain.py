@@ -33,7 +33,8 @@ def block_digest(block: Block) -> str:
     each its name, a zero byte and its values, little-endian: offset (int64), score (float32, one
     NaN), verdict, route, reason (codes, uint8), probability (float32), text_digest (uint64). Where
     any record has one: rule, slice (the names as JSON, sorted, and int16 indices into them, -1 for
-    none). With a challenger its pack's id, score, verdict and reason.
+    none). Where any text was cut: is_cut (uint8). With a challenger its pack's id, score, verdict
+    and reason.
     """
     digest = hashlib.blake2b(_header(block.header), digest_size=_DIGEST_BYTES)
 
@@ -60,6 +61,8 @@ def block_digest(block: Block) -> str:
             names, indices = _by_name(codes, labels)
             digest.update(json.dumps(names).encode())
             add(name, indices, "<i2")
+    if block.is_cut is not None and block.is_cut.any():
+        add("is_cut", block.is_cut, "u1")
     challenge = block.challenge
     if challenge is not None:
         digest.update(challenge.model_id.encode())

@@ -58,6 +58,7 @@ class Reason(_Coded):
     TOO_LARGE = 12
     PAUSED = 13
     OVERLOADED = 14
+    TEXT_CUT = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,23 +103,30 @@ def decide(
     decodable: NDArray[np.bool_],
     readable: NDArray[np.bool_],
     thresholds: Thresholds,
+    is_cut: NDArray[np.bool_] | None = None,
 ) -> Decisions:
     """Decide a batch by its scores alone: what an enforced topic without holdout would do. All
     arrays have shape (n,).
 
     `readable` is False where a decoded record has no text to read. A record without a score
-    (NaN) is forwarded as `degraded`: the gate fails open.
+    (NaN) is forwarded as `degraded`: the gate fails open. So it does where a text was cut
+    (`is_cut`; None: nowhere): its score is that of a part, which may be why to keep it and says
+    nothing against the rest; where it does not keep it, the reason is `text_cut`.
     """
     scored = decodable & readable & ~np.isnan(score)
     with np.errstate(invalid="ignore"):
         keep = scored & (score >= thresholds.keep_above)
         drop = scored & (score < thresholds.drop_below)
+    if is_cut is not None:
+        drop &= ~is_cut
 
     verdict = np.full(score.shape, Verdict.ABSTAIN, np.uint8)
     verdict[keep] = Verdict.KEEP
     verdict[drop] = Verdict.DROP
 
     reason = np.full(score.shape, Reason.AMBIGUOUS, np.uint8)
+    if is_cut is not None:
+        reason[is_cut] = Reason.TEXT_CUT
     reason[keep] = Reason.IMPORTANT
     reason[drop] = Reason.BELOW_THRESHOLD
     reason[np.isnan(score)] = Reason.DEGRADED
@@ -136,15 +144,19 @@ def decide(
 
 
 def decide_by_scout(
-    decisions: Decisions, by_scout: NDArray[np.bool_], thresholds: Thresholds
+    decisions: Decisions,
+    by_scout: NDArray[np.bool_],
+    thresholds: Thresholds,
+    is_cut: NDArray[np.bool_] | None = None,
 ) -> Decisions:
     """Decide some rows (shape (n,)) again, by thresholds of their own: those that the scout alone
-    has scored. What it leaves open is forwarded as `overloaded`."""
+    has scored. What it leaves open is forwarded as `overloaded`. `is_cut`: as `decide` has it."""
     again = decide(
         decisions.score,
         decodable=decisions.route != Route.DEAD_LETTER,
         readable=decisions.reason != Reason.UNREADABLE,
         thresholds=thresholds,
+        is_cut=is_cut,
     )
     reason = np.where(again.reason == Reason.AMBIGUOUS, np.uint8(Reason.OVERLOADED), again.reason)
     return replace(
@@ -190,10 +202,15 @@ def can_be_over_budget(decisions: Decisions, overflow: Overflow) -> NDArray[np.b
     return refusable
 
 
-def reason_before_budget(decisions: Decisions) -> NDArray[np.uint8]:
+def reason_before_budget(
+    decisions: Decisions, is_cut: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
     """For which reason each record would have been forwarded, shape (n,), of records that a budget
-    refused. What has no score counts as `degraded`, whatever the cause."""
+    refused. What has no score counts as `degraded`, whatever the cause. `is_cut`: as `decide` has
+    it."""
     reason = np.full(decisions.reason.shape, Reason.AMBIGUOUS, np.uint8)
+    if is_cut is not None:
+        reason[is_cut] = Reason.TEXT_CUT
     reason[decisions.verdict == Verdict.KEEP] = Reason.IMPORTANT
     reason[decisions.verdict == Verdict.DROP] = Reason.NOVEL
     reason[np.isnan(decisions.score)] = Reason.DEGRADED
@@ -204,7 +221,7 @@ def reason_before_budget(decisions: Decisions) -> NDArray[np.uint8]:
 
 _FOLDABLE = np.array([Reason.IMPORTANT, Reason.AMBIGUOUS, Reason.RULE, Reason.NOVEL], np.uint8)
 _DEFERRABLE = np.array(
-    [*_FOLDABLE, Reason.DEGRADED, Reason.UNREADABLE, Reason.OVERLOADED], np.uint8
+    [*_FOLDABLE, Reason.DEGRADED, Reason.UNREADABLE, Reason.OVERLOADED, Reason.TEXT_CUT], np.uint8
 )
 
 

@@ -79,6 +79,9 @@ class Block:
     """Shape (rows,): index into `slice_labels`, -1 where there is none; None where the policy
     watches no slices."""
     slice_labels: tuple[str, ...] = ()
+    is_cut: NDArray[np.bool_] | None = None
+    """Shape (rows,): of a text beyond the limit only head and tail were read; None where that holds
+    for none."""
     challenge: Challenge | None = None
     """None where the policy has no challenger."""
 

@@ -138,6 +138,9 @@ class TopicPolicy:
     overload: Overload | None = None
     redact: tuple[FieldPath, ...] = ()
     """What commands that show payloads leave out. Decides nothing."""
+    long_texts: Literal["forward", "score"] = "forward"
+    """Of a text beyond the limit only head and tail are read. `forward`: it is never dropped for
+    its score; `score`: head and tail decide."""
     undo_for_ms: int | None = None
     """For how long a drop must be undoable: the source is to keep its records so long. None:
     nobody asks. Decides nothing."""

@@ -77,21 +77,37 @@ class ColumnTextReader:
         at = [index for index, value in enumerate(values) if value is not None]
         keys: list[bytes] = []
         causes: dict[int, str] = {}
+        cut: list[int] = []
         builders = [ColumnBuilder() for _ in self._rule_columns]
         for start in range(0, len(at), _CHUNK):
             chunk = at[start : start + _CHUNK]
             decoded = self._decoder.decode([values[index] for index in chunk])  # type: ignore[misc]  # not None
             texts = self._join([decoded.columns[index] for index in self._text_columns])
+            if max(map(len, texts), default=0) > TEXT_LIMIT_CHARS:
+                cut += [
+                    index
+                    for index, text in zip(chunk, texts, strict=True)
+                    if len(text) > TEXT_LIMIT_CHARS
+                ]
             keys += with_equal_digits(texts)
             for builder, index in zip(builders, self._rule_columns, strict=True):
                 builder.add(decoded.columns[index])
             causes |= {chunk[index]: cause for index, cause in decoded.causes.items()}
-        distinct, read = canonical_texts(keys, self._remembered)
+        distinct, read, lengthened = canonical_texts(keys, self._remembered)
         codes = np.full(len(values), -1, np.int32)
         codes[at] = read
         codes[list(causes)] = -1
+        cut += [at[place] for place in lengthened]
+        is_cut = np.zeros(len(values), np.bool_)
+        is_cut[cut] = True
         columns = [builder.column(at, len(values)) for builder in builders]
-        return Texts(distinct=distinct, codes=codes, causes=causes, columns=columns)
+        return Texts(
+            distinct=distinct,
+            codes=codes,
+            causes=causes,
+            is_cut=is_cut if cut else None,
+            columns=columns,
+        )
 
     def _join(self, columns: Sequence[list[Any]]) -> list[str]:
         try:
@@ -132,9 +148,10 @@ def with_equal_digits(texts: Sequence[str]) -> list[bytes]:
 
 def canonical_texts(
     keys: Sequence[bytes], remembered: Remembered
-) -> tuple[list[str], NDArray[np.int32]]:
+) -> tuple[list[str], NDArray[np.int32], list[int]]:
     """The distinct canonical texts of n texts `with_equal_digits`, and for each text its index in
-    them, shape (n,); -1 where nothing is left to read.
+    them, shape (n,); -1 where nothing is left to read. And which texts were cut because their plain
+    form is beyond the limit: they are not said to be if they were clipped before.
 
     `remembered` is read and filled: a stream that repeats runs the masks once a text, not once a
     batch.
@@ -143,22 +160,31 @@ def canonical_texts(
     for key in by_key:
         by_key[key] = remembered.get(key)
     missing = [key for key, text in by_key.items() if text is None]
-    for key, text in zip(missing, _masked(missing), strict=True):
+    plain_texts = list(map(_plain, missing))
+    cut: set[bytes] = set()
+    if max(map(len, plain_texts), default=0) > TEXT_LIMIT_CHARS:
+        cut = {
+            key
+            for key, text in zip(missing, plain_texts, strict=True)
+            if len(text) > TEXT_LIMIT_CHARS
+        }
+        plain_texts = list(map(clipped, plain_texts))
+    for key, text in zip(missing, _masked(plain_texts), strict=True):
         by_key[key] = text
-        if len(key) <= _REMEMBERED_BYTES and len(text) <= _REMEMBERED_BYTES:
+        if len(key) <= _REMEMBERED_BYTES and len(text) <= _REMEMBERED_BYTES and key not in cut:
             remembered[key] = text
     # Texts that differed before the masks may be equal after them.
     distinct = dict.fromkeys(text for text in by_key.values() if text)
     code_of = dict(zip(distinct, range(len(distinct)), strict=True))
     codes = {key: code_of.get(text or "", -1) for key, text in by_key.items()}
     at = np.fromiter(map(codes.__getitem__, keys), np.int32, len(keys))
-    return list(code_of), at
+    return list(code_of), at, [at for at, key in enumerate(keys) if key in cut] if cut else []
 
 
-def _masked(texts: Sequence[bytes]) -> list[str]:
+def _masked(texts: Sequence[str]) -> list[str]:
     if not texts:
         return []
-    column = pa.array(list(map(_plain, texts)), pa.string())
+    column = pa.array(texts, pa.string())
     for mask in (COLLAPSE, *TYPED):
         column = pc.replace_substring_regex(
             column, pattern=mask.pattern, replacement=mask.replacement
@@ -170,7 +196,7 @@ def _masked(texts: Sequence[bytes]) -> list[str]:
 def _plain(text: bytes) -> str:
     if text.isascii():  # as nearly all are: no more to undo than controls
         return text.translate(None, CONTROLS).decode()
-    return clipped(plain(text.decode()))
+    return plain(text.decode())
 
 
 def field_text(value: object) -> str:

@@ -11,6 +11,7 @@ from stream_filter.core.policy import TopicPolicy, WhenOverloaded
 from stream_filter.core.rules import decide_by_rules
 from stream_filter.gate.in_force import InForce
 from stream_filter.gate.ports import Record
+from stream_filter.gate.routing import spared
 from stream_filter.gate.score_cache import text_digest
 from stream_filter.gate.scoring import by_code, score_texts
 
@@ -38,6 +39,7 @@ def challenge(
         decodable=decodable,
         readable=texts.codes >= 0,
         thresholds=challenging.policy.thresholds,
+        is_cut=spared(challenging.policy, texts.is_cut),
     )
     if leaves_unread:
         unread = decisions.reason == Reason.DEGRADED

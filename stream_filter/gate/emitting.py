@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_filter.core.decision import Decisions, Reason, Route, reason_before_budget
 from stream_filter.core.ledger import Block
@@ -58,13 +59,14 @@ def emissions_of(
     causes: Mapping[int, str],
     *,
     targets: Targets,
+    is_cut: NDArray[np.bool_] | None,
     dead_letter_limit: int | None,
     key: bytes,
 ) -> list[Emission]:
     """What a block's decisions send, in offset order. `causes`: of the dead letters, by index.
 
-    A dead letter larger than `dead_letter_limit` goes without its payload, and without key and
-    headers where these alone are too much.
+    `is_cut`: as `decide` was told. A dead letter larger than `dead_letter_limit` goes without its
+    payload, and without key and headers where these alone are too much.
     """
     decisions = block.decisions
     stamp = Stamp(
@@ -81,7 +83,7 @@ def emissions_of(
     outgoing = np.flatnonzero(np.isin(decisions.route, _SENT))
     routes = decisions.route[outgoing].tolist()
     reasons = decisions.reason[outgoing].tolist()
-    meant_for = reason_before_budget(decisions)[outgoing].tolist()
+    meant_for = reason_before_budget(decisions, is_cut)[outgoing].tolist()
     verdicts = decisions.verdict[outgoing].tolist()
     scores = decisions.score[outgoing].tolist()
     ruled = repeat(-1) if decisions.rule is None else decisions.rule[outgoing].tolist()

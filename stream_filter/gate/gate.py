@@ -36,7 +36,7 @@ from stream_filter.gate.ports import (
     TextReader,
     Texts,
 )
-from stream_filter.gate.routing import Scored, charge_summaries, route_batch
+from stream_filter.gate.routing import Scored, charge_summaries, route_batch, spared
 from stream_filter.gate.score_cache import ScoreCache, text_digest
 from stream_filter.gate.scoring import by_code, score_texts
 from stream_filter.gate.slicing import slice_of, slice_reads, split_columns
@@ -254,6 +254,7 @@ class Gate:
                     score=by_code(by_text, texts.codes, np.float32(np.nan)),
                     decodable=decodable,
                     rule=rule,
+                    is_cut=texts.is_cut,
                     tokens=_tokens(batch.records, rules),
                     keys=list(map(attrgetter("key"), batch.records)),
                     by_scout=by_code(scouted, texts.codes, np.False_),
@@ -280,6 +281,7 @@ class Gate:
             rule_labels=rules.rule_labels,
             slice=slices[0],
             slice_labels=slices[1],
+            is_cut=texts.is_cut,
             challenge=challenge(force, rules, batch.records, leaves_unread=leaves_unread)
             if unread_because is None
             else None,
@@ -292,6 +294,7 @@ class Gate:
             block,
             causes,
             targets=targets,
+            is_cut=spared(rules, texts.is_cut),
             dead_letter_limit=size_limits.get(self._config.dead_letter_topic),
             key=self._config.key,
         )

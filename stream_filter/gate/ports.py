@@ -60,6 +60,9 @@ class Texts:
     """Shape (n,): index into `distinct`, or -1 where there is no text to read."""
     causes: dict[int, str]
     """Why a value cannot be decoded, by its index in the batch."""
+    is_cut: NDArray[np.bool_] | None = None
+    """Shape (n,): not all of the text was read, since it is too long; None where that holds for
+    none."""
     columns: Sequence[Column] = ()
     """One for each field that rules read."""
 

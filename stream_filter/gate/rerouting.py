@@ -75,6 +75,7 @@ class Rerouter:
                 score=score,
                 decodable=old.reason != Reason.UNDECODABLE,
                 rule=None,
+                is_cut=block.is_cut,
                 tokens=np.empty(0, np.int64),
                 keys=(),
                 by_scout=np.zeros(1, np.bool_),

@@ -52,6 +52,8 @@ class Scored:
     """Shape (n,), estimated; read only where the policy has a budget."""
     keys: Sequence[bytes | None]
     """The n records' keys."""
+    is_cut: NDArray[np.bool_] | None = None
+    """Shape (n,): not all of the text was read; None where that holds for none."""
     drops_only_below: float | None = None
     """The topic's certificate has fallen: nothing is dropped by a rule, and for its score only
     what the model scores below this."""
@@ -76,15 +78,17 @@ def route_batch(
     """
     texts = batch.occurrences
     draw: dict[str, Any] = {"topic": batch.topic, "partition": batch.partition, "key": key}
+    is_cut = spared(rules, batch.is_cut)
     decisions = decide(
         batch.score,
         decodable=batch.decodable,
         readable=texts.codes >= 0,
         thresholds=rules.thresholds,
+        is_cut=is_cut,
     )
     scout = rules.overload.thresholds if rules.overload is not None else None
     if scout is not None and batch.by_scout.any():
-        decisions = decide_by_scout(decisions, batch.by_scout, scout)
+        decisions = decide_by_scout(decisions, batch.by_scout, scout, is_cut)
     if batch.is_overloaded:
         unread = decisions.reason == Reason.DEGRADED
         decisions = decisions.rerouted(unread, Route.FORWARD, Reason.OVERLOADED)
@@ -133,6 +137,11 @@ def route_batch(
         ended = memory.folds.settle(texts, admission, folded, memory.clock.at_ms)
     charge_summaries(rules, ended, memory, shares)
     return decisions, ended
+
+
+def spared(rules: TopicPolicy, is_cut: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Of the texts that were cut, those that the policy does not drop for their scores."""
+    return is_cut if rules.long_texts == "forward" else None
 
 
 def _spend(

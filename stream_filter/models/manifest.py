@@ -93,26 +93,18 @@ class SlmStage(_Part):
 Stage = Annotated[ScoutStage | SlmStage, Field(discriminator="kind")]
 
 
-class Blend(_Part):
-    """One score of both stages': scout · its log-odds + slm · its log-odds + intercept, as odds."""
-
-    scout: float
-    slm: float
-    intercept: float
-
-
 class Band(_Part):
-    """Which texts the SLM reads: those whose scout score is in [low, high)."""
+    """Which texts the SLM reads: those that are new to the scout."""
 
-    low: Fraction
-    high: float = Field(ge=0.0, le=1.01, description="Above 1: all from `low` on.")
-    read_share: Fraction = Field(description="Of the held-out texts, how many lie in the band.")
-    auc_loss: float = Field(
-        description="AUC on held-out texts of `the SLM reads all`, less that of both stages."
+    unseen: Fraction = Field(
+        description="The SLM reads a text if at least this share of its n-grams, in the window "
+        "with the most, is in none of the texts that the scout was trained on. 0: it reads all."
     )
-    blend: Blend | None = Field(
-        default=None,
-        description="What each stage counts in the band; without it, the SLM's score alone.",
+    read_share: Fraction = Field(
+        description="Of the held-out texts, which are of kinds that the scout has never seen."
+    )
+    auc_loss: float = Field(
+        description="AUC on held-out events of `the SLM reads all`, less that of both stages."
     )
 
 
@@ -193,8 +185,6 @@ class Manifest(_Part):
             raise ValueError(f"stages are {' and '.join(kinds)}, not scout and slm")
         if (self.band is not None) != (len(kinds) == 2):
             raise ValueError("a band belongs to a pack with two stages, and only to such a one")
-        if self.band is not None and self.band.low > self.band.high:
-            raise ValueError("band: low is greater than high")
         needed = [CARD_NAME, *(name for stage in self.stages for name in stage.needs)]
         missing = [name for name in needed if name not in self.files]
         if missing:

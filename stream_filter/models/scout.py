@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,16 @@ from stream_filter.models.ngrams import HashedTexts, Hashing, hashed_texts
 from stream_filter.models.pack import ModelPack
 
 Places = NDArray[np.int64]
+
+
+class ScoutReading(NamedTuple):
+    """What a scout says of n texts."""
+
+    logits: NDArray[np.float64]
+    """Shape (n,): before calibration."""
+    unseen: NDArray[np.float64]
+    """Shape (n,), in [0, 1]: the share of n-grams that no text had when it was trained, in the
+    window with the most. Of these it knows nothing, however sure it is of the rest."""
 
 
 class Scout:
@@ -35,29 +46,36 @@ class Scout:
         # One more bucket, without weight, for places where no n-gram begins.
         self._products = np.append(weights * rarities, np.float32(0))
         self._squares = np.append(rarities * rarities, np.float32(0))
+        self._unseen = np.append(rarities == 0, False).astype(np.float32)
         self._hashing = hashing
         self._calibration = calibration
         self._window = window
 
-    def raw_logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Shape (n,): before calibration."""
-        found = np.zeros(len(texts))
+    def read(self, texts: Sequence[str]) -> ScoutReading:
+        """In the order of `texts`."""
+        logits, unseen = np.zeros(len(texts)), np.zeros(len(texts))
         for chunk in hashed_texts(texts, self._hashing):
             starts, ends, first = _windows(chunk, self._window)
-            sums, norms = (
+            sums, norms, strange = (
                 _sums(sum(table[row] for row in chunk.codes), starts, ends)
-                for table in (self._products, self._squares)
+                for table in (self._products, self._squares, self._unseen)
             )
-            logits = sums / np.sqrt(np.maximum(norms, 1e-12))
             place = slice(chunk.first, chunk.first + len(chunk.starts))
-            found[place] = np.maximum.reduceat(logits, first)
-        return found
+            logits[place] = np.maximum.reduceat(sums / np.sqrt(np.maximum(norms, 1e-12)), first)
+            # About as many n-grams as places and lengths: those cut off at the end are few.
+            places = (ends - starts) * len(chunk.codes)
+            unseen[place] = np.maximum.reduceat(strange / places, first)
+        return ScoutReading(logits, unseen)
+
+    def calibrated(self, logits: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Raw logits of shape (n,) as scores, float32 in [0, 1]."""
+        odds = logits * self._calibration.slope + self._calibration.intercept
+        scores: NDArray[np.float32] = (0.5 + 0.5 * np.tanh(0.5 * odds)).astype(np.float32)
+        return scores
 
     def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Scores of shape (n,), float32 in [0, 1], in the order of `texts`."""
-        logits = self.raw_logits(texts) * self._calibration.slope + self._calibration.intercept
-        scores: NDArray[np.float32] = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
-        return scores
+        return self.calibrated(self.read(texts).logits)
 
 
 def _windows(chunk: HashedTexts, window: int | None) -> tuple[Places, Places, Places]:

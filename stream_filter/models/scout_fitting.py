@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing, hashed_texts
-from stream_filter.models.scout import Scout
+from stream_filter.models.scout import Scout, ScoutReading
 
 Floats = NDArray[np.float64]
 _MEMORY = 12  # pairs of steps that L-BFGS remembers
@@ -55,10 +55,11 @@ class FittedScout:
     rarities: NDArray[np.float32]
     offset: float
 
-    def logits(self, texts: Sequence[str], hashing: Hashing, window: int) -> Floats:
-        """Shape (texts,), offset included: as a pack's scout with this window says."""
+    def read(self, texts: Sequence[str], hashing: Hashing, window: int) -> ScoutReading:
+        """As a pack's scout with this window says; offset included."""
         scout = Scout(self.weights, self.rarities, hashing, Affine(method="none"), window)
-        return scout.raw_logits(texts) + self.offset
+        logits, unseen = scout.read(texts)
+        return ScoutReading(logits + self.offset, unseen)
 
 
 def fit_scout(

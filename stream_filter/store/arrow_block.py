@@ -40,6 +40,8 @@ RULE_FIELD = pa.field("rule", pa.dictionary(pa.int16(), pa.string()), nullable=T
 """Stands after the others, in the blocks of topics that have rules."""
 SLICE_FIELD = pa.field("slice", pa.dictionary(pa.int16(), pa.string()), nullable=True)
 """Stands after these, in the blocks of topics whose policy watches slices."""
+CUT_FIELD = pa.field("is_cut", pa.bool_(), nullable=False)
+"""Stands after these, in blocks with a text beyond the limit."""
 CHALLENGE_FIELDS = (
     pa.field("challenger_score", pa.dictionary(pa.int32(), pa.float32()), nullable=True),
     pa.field("challenger_verdict", _LABEL, nullable=False),
@@ -76,6 +78,9 @@ class ArrowLedgerCodec:
         if block.slice is not None:
             columns.append(_named(block.slice, block.slice_labels))
             schema = schema.append(SLICE_FIELD)
+        if block.is_cut is not None and block.is_cut.any():
+            columns.append(pa.array(block.is_cut))
+            schema = schema.append(CUT_FIELD)
         metadata = _metadata(block.header)
         if block.challenge is not None:
             columns += [
@@ -131,6 +136,9 @@ def _read_block(data: bytes) -> Block:
         rule_labels=rule_labels,
         slice=slices,
         slice_labels=slice_labels,
+        is_cut=_column(table, CUT_FIELD).to_numpy(zero_copy_only=False)
+        if CUT_FIELD.name in table.column_names
+        else None,
         challenge=_read_challenge(table),
     )
 

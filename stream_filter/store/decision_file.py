@@ -153,11 +153,13 @@ class DecisionFile:
                 at += n
 
     def _read(self, group: int, columns: Sequence[str] | None) -> pa.Table:
+        wanted = DECISION_ROWS.names if columns is None else list(columns)
         with _translated(self._path):
-            table = self._file.read_row_group(
-                group, columns=None if columns is None else list(columns), use_threads=False
-            )
-            return table.combine_chunks()
+            table = self._file.read_row_group(group, columns=wanted, use_threads=False)
+            for field in map(DECISION_ROWS.field, wanted):
+                if field.nullable and field.name not in table.column_names:  # an older file's
+                    table = table.append_column(field, pa.nulls(len(table), field.type))
+            return table.select(wanted).combine_chunks()
 
     def _block(self, rows: pa.Table, facts: BlockFacts) -> Block:
         return self._made(rows, facts.header, BLOCK_COLUMNS, facts.challenger_model_id)

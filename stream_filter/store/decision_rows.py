@@ -27,6 +27,7 @@ DECISION_ROWS = pa.schema(
         pa.field("reason", _NAME, nullable=False),
         pa.field("probability", pa.float32(), nullable=False),
         pa.field("text_digest", pa.uint64(), nullable=False),
+        pa.field("is_cut", pa.bool_()),
         pa.field("rule", _NAME),
         pa.field("slice", _NAME),
         pa.field("challenger_model_id", _NAME),
@@ -65,6 +66,7 @@ def rows_of_block(block: Block, *, ledger_partition: int, ledger_offset: int) ->
         "reason": _coded(decisions.reason, Reason),
         "probability": pa.array(decisions.probability),
         "text_digest": pa.array(block.text_digests),
+        "is_cut": pa.nulls(n, pa.bool_()) if block.is_cut is None else pa.array(block.is_cut),
         "rule": _named(decisions.rule, block.rule_labels, n),
         "slice": _named(block.slice, block.slice_labels, n),
         "challenger_model_id": _one(challenge.model_id if challenge else None, n),
@@ -90,7 +92,7 @@ def rows_of_block(block: Block, *, ledger_partition: int, ledger_offset: int) ->
 
 
 BLOCK_COLUMNS = (
-    *("offset", "score", "verdict", "route", "reason", "probability", "text_digest"),
+    *("offset", "score", "verdict", "route", "reason", "probability", "text_digest", "is_cut"),
     *("rule", "slice", "challenger_score", "challenger_verdict", "challenger_reason"),
 )
 """Of the rows, those that a block is made of again; the header has the others."""
@@ -101,9 +103,9 @@ RUN_COLUMNS = BLOCK_COLUMNS[: BLOCK_COLUMNS.index("rule")]
 def block_of_rows(
     rows: Mapping[str, pa.Array], header: BlockHeader, *, challenger_model_id: str | None
 ) -> Block:
-    """The inverse of `rows_of_block`, from `BLOCK_COLUMNS`. A column of rules or slices that names
-    none, or is not there, reads as None. Raises ValueError or KeyError for rows that no block
-    has."""
+    """The inverse of `rows_of_block`, from `BLOCK_COLUMNS`. A column of rules, slices or cut texts
+    that names none, or is not there, reads as None. Raises ValueError or KeyError for rows that no
+    block has."""
     rule, rule_labels = _read_named(rows.get("rule"))
     slices, slice_labels = _read_named(rows.get("slice"))
     challenge = None
@@ -129,6 +131,7 @@ def block_of_rows(
         rule_labels=rule_labels,
         slice=slices,
         slice_labels=slice_labels,
+        is_cut=_read_flags(rows.get("is_cut")),
         challenge=challenge,
     )
 
@@ -159,6 +162,13 @@ def _named(codes: NDArray[np.int16] | None, labels: Sequence[str], n: int) -> pa
 def _scores(column: pa.Array) -> NDArray[np.float32]:
     scores: NDArray[np.float32] = column.to_numpy(zero_copy_only=False)
     return scores.astype(np.float32, copy=False)
+
+
+def _read_flags(column: pa.BooleanArray | None) -> NDArray[np.bool_] | None:
+    if column is None or not column.true_count:
+        return None
+    flags: NDArray[np.bool_] = column.fill_null(False).to_numpy(zero_copy_only=False)
+    return flags
 
 
 def _read_named(

@@ -1,7 +1,10 @@
 """Whatever a server sends, the analyst goes on, and no event is lost to another's fault."""
 
+import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from stream_filter.analyst.breaker import Breaker
+from stream_filter.analyst.courier import Courier, Line
+from stream_filter.analyst.endpoint import Endpoint, RequestFailedError
+from stream_filter.analyst.observing import AnalystObserver
+from stream_filter.analyst.pacing import Limits
+from stream_filter.analyst.purse import OpenPurse
+from stream_filter.analyst.token_counts import UsageMeter
 from stream_filter.core.errors import ConfigError
+from stream_filter.telemetry.analyst_metrics import AnalystMetrics
 from tests.analyst.strange_server import (
     Endless,
     completion,
@@ -142,6 +153,19 @@ async def test_a_date_in_retry_after_is_waited_for(tmp_path: Path) -> None:
     assert second >= int(first + 3) - 0.1
 
 
+async def test_retry_after_nothing_is_no_reason_to_hurry(tmp_path: Path) -> None:
+    """A server that is busy and says 0 each time is asked now and then."""
+
+    def answer(asked: dict[str, Any], request: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "0"})
+
+    async with strange_server(answer) as (base_url, asked):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await judged(config_for(base_url, tmp_path), VALUES[:1])
+    assert len(asked) < 50
+
+
 async def test_a_reasoning_model_is_asked_as_it_wants(tmp_path: Path) -> None:
     """No `max_tokens` and no temperature, found out once; the form stays the best one."""
 
@@ -180,6 +204,21 @@ async def test_a_text_that_is_refused_spoils_no_other(status: int, tmp_path: Pat
     assert found[0]["cause"] == "refused"
 
 
+@asynccontextmanager
+async def hasty(base_url: str, folder: Path) -> AsyncIterator[Courier]:
+    """A courier whose breaker's time runs a hundred times as fast, and who waits for nothing."""
+    observer = AnalystObserver(AnalystMetrics())
+    clock = time.monotonic
+    async with Endpoint(config_for(base_url, folder).endpoint) as endpoint:
+        line = Line(
+            endpoint=endpoint,
+            limits=Limits(requests_per_minute=None, tokens_per_minute=None, clock=clock),
+            breaker=Breaker(lambda: 100 * clock()),
+            meter=UsageMeter(),
+        )
+        yield Courier([line], purse=OpenPurse(), observer=observer, dice=lambda: 0.0)
+
+
 async def test_a_text_that_breaks_the_server_blocks_nothing(tmp_path: Path) -> None:
     """Nothing else is asked meanwhile, so the breaker opens each time; a harmless question shows
     that the server is there, and that it is this text."""
@@ -189,9 +228,25 @@ async def test_a_text_that_breaks_the_server_blocks_nothing(tmp_path: Path) -> N
             return error(500)
         return web.json_response(completion(asked))
 
-    async with strange_server(answer) as (base_url, _):
-        found, _ = await judged(config_for(base_url, tmp_path), [b"POISON"])
-    assert found[0]["cause"] == "server_error"
+    async with strange_server(answer) as (base_url, _), hasty(base_url, tmp_path) as courier:
+        with pytest.raises(RequestFailedError, match="server_error"):
+            async with asyncio.timeout(60):
+                await courier.ask([{"role": "user", "content": "POISON"}], {}, events=1)
+
+
+async def test_a_server_that_is_down_for_long_is_waited_for(tmp_path: Path) -> None:
+    """However often a prompt has failed: where the harmless question fails as well, it is not its
+    fault."""
+
+    def answer(asked: dict[str, Any], request: web.Request) -> web.Response:
+        seen.append(asked)
+        return error(500) if len(seen) < 30 else web.json_response(completion(asked))
+
+    seen: list[dict[str, Any]] = []
+    async with strange_server(answer) as (base_url, _), hasty(base_url, tmp_path) as courier:
+        async with asyncio.timeout(120):
+            delivered = await courier.ask([{"role": "user", "content": "x"}], {}, events=1)
+    assert delivered.reply.content is not None
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404])

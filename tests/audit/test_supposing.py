@@ -16,6 +16,7 @@ from stream_filter.app.settings import load_settings
 from stream_filter.audit.from_source import joined
 from stream_filter.audit.supposing import decide_again
 from stream_filter.cli.main import main
+from stream_filter.core.canonical import canonicalize
 from stream_filter.core.chain import ChainEnd
 from stream_filter.core.decision import Reason, Route
 from stream_filter.core.ledger import Block
@@ -40,7 +41,9 @@ TOPIC = "payments.logs"
 SETTINGS = load_settings(None, {"key": "test"})
 OFFLINE: dict[str, Any] = {"settings": SETTINGS, "asks_source": False}
 TEXTS = [f"event of kind {'abcdefghijklmnopqrst'[n]}" for n in range(20)]
-SCORES = {text: n / 19 for n, text in enumerate(TEXTS)}
+TEXTS[::3] = [text + " and so on" * 300 for text in TEXTS[::3]]
+"""Some are too long to be read whole."""
+SCORES = {canonicalize(text): n / 19 for n, text in enumerate(TEXTS)}
 RULES = TopicPolicy(
     topic=TOPIC,
     format=Format.TEXT,

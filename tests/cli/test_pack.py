@@ -85,6 +85,18 @@ def test_bench(invoke: Invoke, flat: Path) -> None:
     assert "scout" in invoke("pack", "bench", flat).stdout
 
 
+def test_bench_on_events(invoke: Invoke, models: Path, flat: Path, events: Path) -> None:
+    """On a stream's texts, the pack and its stages have a figure each, and it is said how many of
+    them the SLM reads; labels are not needed."""
+    arguments = ("pack", "bench", models / "demo-platform", events)
+    found = json.loads(invoke(*arguments, "--json").stdout)
+    assert found["texts_per_s"].keys() == {"pack", "slm"}
+    assert found["read_share"] == 1.0
+    assert "of which the SLM reads 100.0%" in invoke(*arguments).stdout
+    assert json.loads(invoke("pack", "bench", flat, events, "--json").stdout)["read_share"] == 0.0
+    assert invoke("pack", "bench", flat, "missing.jsonl").exit_code == 2
+
+
 def test_diff(invoke: Invoke, models: Path, flat: Path, events: Path) -> None:
     """Verdicts are counted by both packs' own scores; important events and slices apart."""
     arguments = ("pack", "diff", models / "demo-platform", flat, events, "--slice", "source")

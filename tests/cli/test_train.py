@@ -105,7 +105,7 @@ def test_evaluate_stands_beside_what_is_cheaper(
     """Keyword rule and n-grams on the same events; slices add up."""
     found = json.loads(invoke("evaluate", trained, labelled, "--slice", "site", "--json").stdout)
     contenders = found["contenders"]
-    known = {"the pack", "keyword rule", "n-grams, trained on these events"}
+    known = {"the pack", "keyword rule", "n-grams with a linear model"}
     trained_too = {"n-gram TF-IDF + logistic regression", "frozen encoder + logistic regression"}
     assert known <= set(contenders) <= known | trained_too
     assert set(found["left_out"]) == trained_too - set(contenders)
@@ -117,6 +117,27 @@ def test_evaluate_stands_beside_what_is_cheaper(
     shown = invoke("evaluate", trained, labelled, "--slice", "site")
     assert shown.exit_code == 0
     assert "keyword rule" in shown.stdout
+
+
+def test_evaluate_beside_what_learned_from_the_same_labels(
+    invoke: Invoke, labelled: Path, trained: Path, tmp_path: Path
+) -> None:
+    """With --trained-on, what stands beside the pack learns from that file alone: with its labels
+    turned round, it ranks the events the wrong way round."""
+    rows = [json.loads(each) for each in labelled.read_text().splitlines()]
+    turned = write(
+        tmp_path / "turned.jsonl", [row | {"important": not row["important"]} for row in rows]
+    )
+    rng = random.Random(2)
+    other = write(tmp_path / "other.jsonl", [line(rng) for _ in range(100)])
+    for path, low, high in ((labelled, 0.95, 1.0), (turned, 0.0, 0.05)):
+        found = json.loads(
+            invoke("evaluate", trained, other, "--trained-on", path, "--json").stdout
+        )
+        by_ngrams = found["contenders"]["n-grams with a linear model"]
+        assert low <= by_ngrams["auc"]["value"] <= high
+        assert by_ngrams["events"] == 100
+    assert invoke("evaluate", trained, other, "--trained-on", tmp_path / "none").exit_code == 2
 
 
 @pytest.mark.parametrize(

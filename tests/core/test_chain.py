@@ -60,6 +60,7 @@ def test_how_it_is_said_does_not_matter() -> None:
     assert block_digest(replace(BLOCK, decisions=none)) == block_digest(
         replace(BLOCK, decisions=unused)
     )
+    assert block_digest(replace(BLOCK, is_cut=np.zeros(N, np.bool_))) == block_digest(BLOCK)
 
 
 def changed(name: str) -> Block:
@@ -73,6 +74,8 @@ def changed(name: str) -> Block:
             model_id="a", score=decisions.score, verdict=decisions.verdict, reason=decisions.reason
         )
         return replace(BLOCK, challenge=challenge)
+    if name == "is_cut":
+        return replace(BLOCK, is_cut=np.arange(N) == 2)
     holder = BLOCK if name in ("offsets", "text_digests") else decisions
     values = getattr(holder, name).copy()
     values[2] = values[2] + 1
@@ -84,6 +87,7 @@ def changed(name: str) -> Block:
 NAMES = (
     *("policy_id", "worker", "topic", "previous_digest", "overload", "rule_labels", "challenge"),
     *("offsets", "text_digests", "score", "verdict", "route", "reason", "probability", "rule"),
+    "is_cut",
 )
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stream_filter.core.budget import Overflow
 from stream_filter.core.decision import (
     Decisions,
     Reason,
@@ -15,7 +16,9 @@ from stream_filter.core.decision import (
     Verdict,
     can_be_folded,
     can_be_novel,
+    can_be_over_budget,
     decide,
+    decide_by_scout,
     hold_out,
     leave_unenforced,
 )
@@ -171,6 +174,30 @@ def test_at_the_thresholds(score: float, verdict: Verdict, reason: Reason) -> No
     """Below drop_below drops, at keep_above keeps, from the one to the other abstains."""
     found = decided([(score, True, True, False)], Thresholds(drop_below=0.25, keep_above=0.75))
     assert (found.verdict[0], found.reason[0]) == (verdict, reason)
+
+
+@given(ROWS, THRESHOLDS, st.data())
+def test_what_was_not_read_whole_is_not_dropped(
+    rows: list[Row], thresholds: Thresholds, data: st.DataObject
+) -> None:
+    """A cut text's score may keep it and never drops it; it is not folded away, and a budget may
+    defer it and not refuse it. Other rows are decided as if there were none."""
+    flags = st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))
+    is_cut = np.array(data.draw(flags), np.bool_)
+    columns = {"decodable": column(rows, 1), "readable": column(rows, 2), "thresholds": thresholds}
+    score = np.array([row[0] for row in rows], np.float32)
+    plainly, found = decide(score, **columns), decide(score, **columns, is_cut=is_cut)
+    by_score = np.isin(plainly.reason, [Reason.IMPORTANT, Reason.AMBIGUOUS, Reason.BELOW_THRESHOLD])
+    spared = is_cut & by_score & (plainly.verdict != Verdict.KEEP)
+    assert (found.verdict == np.where(spared, Verdict.ABSTAIN, plainly.verdict)).all()
+    assert (found.route == np.where(spared, Route.FORWARD, plainly.route)).all()
+    assert (found.reason == np.where(spared, Reason.TEXT_CUT, plainly.reason)).all()
+    assert (found.probability == np.where(spared, 1.0, plainly.probability)).all()
+    assert not (can_be_novel(found) | can_be_folded(found))[spared].any()
+    assert can_be_over_budget(found, Overflow.DEFER)[spared].all()
+    assert not can_be_over_budget(found, Overflow.WIDEN)[spared].any()
+    again = decide_by_scout(found, np.ones(len(rows), np.bool_), thresholds, is_cut)
+    assert (again.route == found.route).all()
 
 
 @pytest.mark.parametrize("at", [0.0, 0.5, 1.0])

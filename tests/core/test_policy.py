@@ -98,6 +98,7 @@ CHANGES: list[dict[str, Any]] = [
     {"target": Target(recall=0.96)},
     {"target": Target(slices=Slices(fields=(("service",),)))},
     {"redact": (("user", "email"),)},
+    {"long_texts": "score"},
     {"undo_for_ms": 86_400_000},
     {"signs": None},
     {"signs": SignLimits(score_shift=0.3)},

@@ -24,6 +24,7 @@ PARTITIONS, EVENTS, BATCH = 2, 3_000, 500
 POLICIES, AT_ONCE = 20, 4
 TEXT = {"text": "{service} {level} {message}", "mode": "enforce"}
 OLD = {**TEXT, "raw": {"drop_below": 0.2, "keep_above": 0.8}, "holdout": 0.1}
+LONG = orjson.dumps({"service": "auth", "level": "INFO", "message": "session renewed " * 200})
 Rows = dict[tuple[int, int], tuple[Any, ...]]
 
 
@@ -70,7 +71,7 @@ def values(began_ms: int) -> list[dict[str, Any]]:
     for second in range(600):
         for event in stream.events(float(second), EVENTS // 600):
             n = len(found)
-            value = {17: b"no json", 18: None}.get(n % 100, event.value)
+            value = {17: b"no json", 18: None, 19: LONG}.get(n % 100, event.value)
             found.append(
                 {
                     "value": value,

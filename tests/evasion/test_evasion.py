@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_filter.app.evasion import ATTACKS, dropped_by_attack
-from tests.evasion.packs import dropped
+from tests.evasion.packs import BEYOND_THE_LIMIT, dropped
 
 PAGE = Path(__file__).parents[2] / "docs" / "packs.md"
 PACKS = ("triage-starter", "demo-platform")
@@ -19,13 +19,13 @@ MENDED_WHOLLY = (
     "zero-width characters",
     "reading direction turned",
     "control characters",
+    *BEYOND_THE_LIMIT,
 )
-"""Canonical text undoes them: the score is the same."""
+"""Canonical text undoes them, or the gate forwards what it has not read whole."""
 MENDED_MOSTLY = (
     "padding before, 500 characters",
     "padding after, 500 characters",
     "the most routine event, 20 times",
-    "at the end of a text beyond the limit",
     "mixed case",
     "an instruction before",
     "an instruction after",
@@ -42,6 +42,14 @@ def test_dressed_events_are_dropped_no_more(pack: str, attack: str) -> None:
     assert shares[attack] == shares["none"]
 
 
+@pytest.mark.parametrize("pack", PACKS)
+def test_long_texts_may_be_scored(pack: str) -> None:
+    """Where the policy lets head and tail decide, the end of a long text is still mostly found."""
+    shares = dropped("score")[pack]
+    assert shares["at the end of a text beyond the limit"] <= shares["none"] + MOST
+    assert dropped()[pack].keys() == shares.keys()
+
+
 @pytest.mark.parametrize("attack", MENDED_MOSTLY)
 @pytest.mark.parametrize("pack", PACKS)
 def test_hidden_events_are_mostly_kept(pack: str, attack: str) -> None:
@@ -53,7 +61,7 @@ def test_hidden_events_are_mostly_kept(pack: str, attack: str) -> None:
 def test_the_docs_show_every_attack() -> None:
     """The table of docs/packs.md has a row for each attack, in order: `make evasion` again."""
     rows = re.findall(r"^\| (.+?) \| \d+% \| \d+% \|$", PAGE.read_text(encoding="utf-8"), re.M)
-    assert rows == list(ATTACKS)
+    assert rows == [*ATTACKS, *(f"{name}, `long_texts: score`" for name in BEYOND_THE_LIMIT)]
 
 
 def test_shares_are_of_weight() -> None:

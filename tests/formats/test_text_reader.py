@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_filter.core.canonical import TEXT_LIMIT_CHARS, canonicalize
+from stream_filter.core.canonical import TEXT_LIMIT_CHARS, canonicalize, is_cut
 from stream_filter.core.template import parse_template
 from stream_filter.formats.json_decoder import JsonDecoder
 from stream_filter.formats.line_decoder import LineDecoder
@@ -46,7 +47,7 @@ LOG_LIKE = st.lists(PIECES, max_size=40).map("".join)
 
 
 def column_texts(texts: Sequence[str]) -> list[str]:
-    distinct, codes = canonical_texts(with_equal_digits(texts), {})
+    distinct, codes, _ = canonical_texts(with_equal_digits(texts), {})
     return [distinct[code] if code >= 0 else "" for code in codes]
 
 
@@ -70,7 +71,7 @@ def test_long_hostile_texts(unit: str) -> None:
 @given(st.lists(LOG_LIKE, max_size=8))
 def test_distinct_texts(texts: list[str]) -> None:
     """Each canonical text stands once among the distinct ones."""
-    distinct, _ = canonical_texts(with_equal_digits(texts), {})
+    distinct, _, _ = canonical_texts(with_equal_digits(texts), {})
     assert len(set(distinct)) == len(distinct)
 
 
@@ -81,7 +82,7 @@ def test_memory_changes_nothing(first: list[str], second: list[str]) -> None:
     remembered: dict[bytes, str] = {}
     canonical_texts(with_equal_digits(first), remembered)
     texts = second + first
-    distinct, codes = canonical_texts(with_equal_digits(texts), remembered)
+    distinct, codes, _ = canonical_texts(with_equal_digits(texts), remembered)
     assert [distinct[c] if c >= 0 else "" for c in codes] == [canonicalize(t) for t in texts]
 
 
@@ -143,6 +144,29 @@ def test_long_fields_are_cut() -> None:
     (text,) = read(json_reader("{a} {b}"), [big])
     assert text.startswith("start xxx")
     assert len(text) == TEXT_LIMIT_CHARS
+
+
+HIDDEN = "x" * 1_600 + " disk failed " + "y" * 1_600
+LENGTHENED = "\ufdfa" * 200
+"""600 bytes; its compatibility form has 3,600 characters."""
+
+
+def test_it_is_said_what_was_cut() -> None:
+    """Where not all of a text was read, the reader says so, for each value alone: also where only
+    its plain form is too long, whether it was read before or not, however short it is masked."""
+    texts = ["short", HIDDEN, "x" * TEXT_LIMIT_CHARS, LENGTHENED, "1" * 3_000, "é" * 2_000]
+    texts += ["\ufdfa1" * 180, " " * 3_000, *texts]
+    values: list[bytes | None] = [None, b"{", *(orjson.dumps({"m": text}) for text in texts)]
+    reader = json_reader("{m}")
+    expected = [False, False, *map(is_cut, texts)]
+    assert sum(expected) == 8
+    for _ in range(2):
+        found = reader.read(values).is_cut
+        assert found is not None
+        assert found.tolist() == expected
+    for value, cut in zip(values, expected, strict=True):
+        alone = reader.read([value]).is_cut
+        assert (alone is not None) == cut
 
 
 VALUES = st.one_of(

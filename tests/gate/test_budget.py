@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -382,6 +382,29 @@ def test_a_topic_for_each_reason(
     after = [record(offset=len(values), value=ODD, timestamp=start + MINUTE)]
     *_, summary = gate.process(batch_of(after), {}, memory).emissions
     assert (summary.topic, "sf-fold" in dict(summary.headers)) == ("storms", True)
+
+
+@pytest.mark.parametrize(("long_texts", "meant"), [("forward", b"long"), ("score", b"odd")])
+def test_a_long_text_may_wait(
+    rules: TopicPolicy,
+    make_gate: MakeGate,
+    batch_of: MakeBatch,
+    record: MakeRecord,
+    long_texts: Literal["forward", "score"],
+    meant: bytes,
+) -> None:
+    """What was not read whole is deferred over budget, and says where it was meant for."""
+    policy = replace(
+        rules,
+        forward_by_reason=(("ambiguous", "odd"), ("text_cut", "long")),
+        budget=Budget(limits=(Limit(amount=1, window_ms=MINUTE),)),
+        long_texts=long_texts,
+    )
+    value = b'{"m":"' + b"odd " * 600 + b'"}'
+    records = [record(offset=at, value=value, timestamp=NOW_MS) for at in range(2)]
+    first, second = make_gate(policy).process(batch_of(records), {}).emissions
+    assert (first.topic, second.topic) == (meant.decode(), "deferred")
+    assert dict(second.headers)["sf-forward-to"] == meant
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stream_filter.core.canonical import canonicalize
 from stream_filter.core.decision import Reason, Route, Verdict
 from stream_filter.core.errors import ScorerError
 from stream_filter.core.policy import Mode, Rule, TopicPolicy
@@ -19,6 +21,7 @@ from stream_filter.core.position import event_id
 from stream_filter.gate.batch import Emission, Outcome, RecordBatch
 from stream_filter.gate.emitting import record_size
 from stream_filter.gate.gate import Gate
+from stream_filter.models.fixed_scorer import FixedScorer
 from stream_filter.store.arrow_block import ArrowLedgerCodec
 
 MakeGate = Callable[..., Gate]
@@ -28,7 +31,7 @@ MakeRecord = Callable[..., Any]
 VALUES = st.sampled_from(
     [b'{"m":"routine"}', b'{"m":"odd"}', b'{"m":"failure"}', b'{"m":"other 7"}', b'{"m":"other 8"}',
      b"{}", b"{", b"", None, b'{"m":"routine"}{"m":"failure"}', b"\xff", b'{"m":"\\ud800"}',
-     b'{"m":"', b'"}', b" ", b'{"m":{}', b"}{}"]
+     b'{"m":"', b'"}', b" ", b'{"m":{}', b"}{}", b'{"m":"' + b"routine " * 300 + b'"}']
 )  # fmt: skip
 
 
@@ -103,6 +106,37 @@ def test_batch_borders_do_not_matter(
     assert decisions_by_offset(parts) == decisions_by_offset([whole])
     assert [e for part in parts for e in part.emissions] == list(whole.emissions)
     assert len(decisions_by_offset([whole])) == len(records)
+
+
+def test_what_was_not_read_is_not_dropped(
+    make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord, rules: TopicPolicy
+) -> None:
+    """Whatever is hidden in the middle of a text that is too long, its record is forwarded, and the
+    ledger says why; unless the policy lets head and tail decide, or a rule knows the record."""
+    hidden = "routine " * 300 + "the disk failed" + " routine" * 300
+    routine, failure = canonicalize(hidden), canonicalize(hidden + "!")
+    scorer = FixedScorer({routine: 0.05, failure: 0.95}, default=0.05, model_id="fixed-1")
+    texts = [hidden, hidden + "!", "routine"]
+    records = [
+        record(offset=at, value=orjson.dumps({"m": text, "n": at})) for at, text in enumerate(texts)
+    ]
+
+    def reasons(rules: TopicPolicy) -> list[Reason]:
+        block = make_gate(replace(rules, holdout=0.0), scorer).process(batch_of(records), {}).block
+        assert block.is_cut is not None
+        assert block.is_cut.tolist() == [True, True, False]
+        forwarded = block.decisions.route == Route.FORWARD
+        assert forwarded.tolist() == [
+            reason not in (Reason.BELOW_THRESHOLD, Reason.RULE)
+            for reason in map(Reason, block.decisions.reason)
+        ]
+        return list(map(Reason, block.decisions.reason))
+
+    important, below = Reason.IMPORTANT, Reason.BELOW_THRESHOLD
+    assert reasons(rules) == [Reason.TEXT_CUT, important, below]
+    assert reasons(replace(rules, long_texts="score")) == [below, important, below]
+    known = (Rule(when="n == 0", then="drop"),)
+    assert reasons(replace(rules, rules=known)) == [Reason.RULE, important, below]
 
 
 def test_routes(make_gate: MakeGate, batch_of: MakeBatch, record: MakeRecord) -> None:

@@ -10,14 +10,14 @@ import pytest
 
 from stream_filter.core.canonical import clipped
 from stream_filter.core.errors import PackError, ScorerError
-from stream_filter.models.manifest import Affine, Blend
+from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing, hashed_texts
 from stream_filter.models.onnx_scorer import load_slm
 from stream_filter.models.pack import load_pack
 from stream_filter.models.pack_writing import write_pack
-from stream_filter.models.scout import Scout, load_scout
-from stream_filter.models.staged_scorer import StagedScorer, blended
-from tests.models.conftest import BAND, SCOUT_STAGE, SHIPPED, MakePack
+from stream_filter.models.scout import Scout, load_scout, written
+from stream_filter.models.staged_scorer import StagedScorer
+from tests.models.conftest import BAND, HASHING, SCOUT_STAGE, SHIPPED, MakePack, facts
 
 TEXTS = (
     "dead",
@@ -77,7 +77,7 @@ def test_a_window_is_as_good_as_a_text(make_pack: MakePack) -> None:
     whole = Scout(weights, rarities, hashing, Affine(method="none"))
     reading = Scout(weights, rarities, hashing, Affine(method="none"), window)
     texts = ["", "short", "x" * 30, "y" * 31, *("abcdefgh " * n for n in (4, 9, 40)), "é" * 90]
-    for text, found in zip(texts, reading.raw_logits(texts), strict=True):
+    for text, found in zip(texts, reading.read(texts).logits, strict=True):
         data = f" {text} ".encode()
         begins = [*range(0, max(1, len(data) - window), window // 2), max(0, len(data) - window)]
         # One byte n-grams: a window's are those of its bytes, whatever stands beside it.
@@ -91,7 +91,7 @@ def test_a_window_is_as_good_as_a_text(make_pack: MakePack) -> None:
         )
         assert found == pytest.approx(wanted, rel=1e-4)
         if len(data) <= window:
-            assert found == whole.raw_logits([text])[0]
+            assert found == whole.read([text]).logits[0]
 
 
 def test_a_scout_with_a_window_reads_each_text_alone(make_pack: MakePack) -> None:
@@ -132,34 +132,30 @@ def test_one_stage_is_the_whole_score(make_pack: MakePack) -> None:
         load_slm(make_pack("scout", name="c"), threads=1)
 
 
-def test_slm_reads_what_the_scout_is_unsure_of(make_pack: MakePack) -> None:
-    """In the band the score is the SLM's, outside the scout's; both kinds are among the texts."""
-    staged = StagedScorer(make_pack("scout", "slm"), threads=1)
-    by_scout = staged.score_by_scout(TEXTS)
-    by_slm = load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
-    inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
-    assert 0 < inside.sum() < len(TEXTS)
-    assert np.allclose(staged.score(TEXTS), np.where(inside, by_slm, by_scout), atol=1e-5)
-    assert staged.unsure(by_scout).tolist() == np.flatnonzero(inside).tolist()
-
-
-def test_in_the_band_both_stages_may_count(make_pack: MakePack) -> None:
-    """With a blend, what the band holds has the weighed sum of both log-odds; the rest is as
-    without; and no score is anything but a number in [0, 1]."""
-    blend = {"scout": 0.2, "slm": 0.6, "intercept": 0.3}
-    staged = StagedScorer(make_pack("scout", "slm", band=BAND | {"blend": blend}), threads=1)
-    by_scout = staged.score_by_scout(TEXTS)
-    by_slm = load_slm(load_pack(SHIPPED), threads=1).score(TEXTS)
-    inside = (by_scout >= BAND["low"]) & (by_scout < BAND["high"])
-    odds = [np.log(p / (1 - p)) for p in (by_scout.astype(float), by_slm.astype(float))]
-    both = 1 / (1 + np.exp(-(0.2 * odds[0] + 0.6 * odds[1] + 0.3)))
-    scores = staged.score(TEXTS)
-    assert np.allclose(scores, np.where(inside, both, by_scout), atol=1e-4)
-    extreme = np.array([0, 0, 1, 1], np.float32)
-    as_much = Blend(scout=1.0, slm=1.0, intercept=0.0)
-    said = blended(extreme, extreme[::-1], as_much)
-    assert said == pytest.approx(0.5)
-    assert np.isfinite(blended(extreme, extreme, as_much)).all()
+def test_slm_reads_what_the_scout_has_not_seen(make_pack: MakePack) -> None:
+    """A text with more n-grams that no training text had than the band allows has the SLM's score,
+    however sure the scout is; padding of the familiar kind does not make it familiar."""
+    seen = "payments INFO order ORD-0 placed"
+    hidden = f"{seen} " * 20 + "the disk of node-0 is dead" + f" {seen}" * 20
+    weights = np.zeros((2, HASHING.buckets), np.float32)
+    for chunk in hashed_texts([f"{seen} " * 3], HASHING):
+        weights[1, chunk.codes[chunk.codes < HASHING.buckets]] = 1.0
+    pack = make_pack(
+        "scout",
+        "slm",
+        stages=[SCOUT_STAGE | {"window": 64}, facts()["stages"][0]],
+        files={"scout.npy": written(weights[0], weights[1])},
+    )
+    staged = StagedScorer(pack, threads=1)
+    texts = [seen, "the disk of node-0 is dead", hidden, f"{seen} " * 30, ""]
+    assert staged.unsure(texts).tolist() == [False, True, True, False, False]
+    assert staged.scout is not None
+    shares = staged.scout.read(texts).unseen
+    assert shares[0] == shares[3] == 0
+    assert 0.8 < shares[1] <= 1
+    by_stage = staged.score_by_stage(texts)
+    wanted = np.where(staged.unsure(texts), by_stage["its SLM alone"], by_stage["its scout alone"])
+    assert np.allclose(staged.score(texts), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -385,6 +385,7 @@ def test_block_schema_is_what_a_block_holds(rule: Any) -> None:
             reason=decisions.reason,
         ),
         slice=rule,
+        is_cut=None if rule is None else np.array([True, False]),
         slice_labels=() if rule is None else ("auth",),
     )
     schema = pa.ipc.open_stream(ArrowLedgerCodec().encode(block)).schema
@@ -421,5 +422,6 @@ def test_published_codes_are_stable() -> None:
             "too_large": 12,
             "paused": 13,
             "overloaded": 14,
+            "text_cut": 15,
         },
     }

@@ -57,6 +57,7 @@ def plain(block: Block) -> dict[str, Any]:
     offsets, digests = block.offsets.tolist(), block.text_digests.tolist()
     rule = None if block.decisions.rule is None else block.decisions.rule.tolist()
     slices = None if block.slice is None else block.slice.tolist()
+    columns |= {"is_cut": None if block.is_cut is None else block.is_cut.tolist()}
     columns |= {"score": score, "at": offsets, "digests": digests, "rule": rule, "slice": slices}
     labels = {"rule_labels": block.rule_labels, "slice_labels": block.slice_labels}
     return {**asdict(block.header), **columns, **labels}
@@ -109,6 +110,7 @@ def blocks(draw: st.DrawFn) -> Block:
         ),
         rule_labels=labels,
         slice=column(st.integers(-1, len(labels) - 1), np.int16) if labels else None,
+        is_cut=flags if (flags := column(st.booleans(), np.bool_)).any() else None,
         slice_labels=labels,
     )
 
@@ -144,6 +146,17 @@ def test_slices_are_one_more_column() -> None:
     table = pa.ipc.open_stream(data).read_all()
     assert table.schema.names == [*pa.ipc.open_stream(CODEC.encode(SMALL)).schema.names, "slice"]
     assert table["slice"].to_pylist() == ["pay", None, "auth"]
+
+
+def test_cut_texts_are_one_more_column() -> None:
+    """A block in which a text was cut has a column that says where; other blocks have none."""
+    names = pa.ipc.open_stream(CODEC.encode(SMALL)).schema.names
+    is_cut = np.array([True, False, False])
+    table = pa.ipc.open_stream(CODEC.encode(replace(SMALL, is_cut=is_cut))).read_all()
+    assert table.schema.names == [*names, "is_cut"]
+    assert table["is_cut"].to_pylist() == [True, False, False]
+    none = CODEC.encode(replace(SMALL, is_cut=~is_cut & is_cut))
+    assert pa.ipc.open_stream(none).schema.names == names
 
 
 def test_old_block_reads() -> None:

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -70,6 +71,28 @@ def test_any_reader_of_parquet_understands_it(tmp_path: Path) -> None:
         "route": "dead_letter",
         "ledger_offset": 7,
     }
+
+
+def test_an_older_file_reads(tmp_path: Path) -> None:
+    """A file that was written before a column came reads, and is compacted with newer ones, as if
+    the column said nothing."""
+    file = tmp_path / "file.parquet"
+    file.write_bytes(encode_file([stored(SMALL, facts_of(SMALL, place=(2, 7), block_bytes=9))]))
+    table = pq.read_table(file)
+    older = tmp_path / "older.parquet"
+    pq.write_table(table.drop_columns(["is_cut"]).cast(older_schema(table)), older)
+    (stored_block,) = DecisionFile(LOCAL, str(older)).rows()
+    file.write_bytes(encode_file([stored_block]))
+    for path in (older, file):
+        ((_, block),) = DecisionFile(LOCAL, str(path)).blocks()
+        assert labelled(block) == labelled(SMALL)
+        (run,) = DecisionFile(LOCAL, str(path)).runs(frozenset({(2, 7)}))
+        assert run.is_cut is None
+
+
+def older_schema(table: pa.Table) -> pa.Schema:
+    fields = [field for field in table.schema if field.name != "is_cut"]
+    return pa.schema(fields, metadata=table.schema.metadata)
 
 
 def test_a_flipped_byte_is_a_damaged_file(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from stream_filter.cli.main import main
 from stream_filter.models.pack import load_pack
-from stream_filter.models.staged_scorer import StagedScorer, blended
+from stream_filter.models.staged_scorer import StagedScorer
 
 pytestmark = pytest.mark.train
 
@@ -57,8 +57,8 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
 
 
 def test_both_stages(train: Train, tmp_path: Path) -> None:
-    """The pack has both stages and a band; texts in the band have both stages' score, the others
-    the scout's; card and manifest have the int8 figures; nothing else is left behind."""
+    """The pack has both stages and a band; texts that are new to the scout have the SLM's score,
+    the others its own; card and manifest have the int8 figures; nothing else is left behind."""
     result = train("own", "--stages", "both")
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
@@ -67,7 +67,6 @@ def test_both_stages(train: Train, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["own"]
     band = pack.manifest.band
     assert band is not None
-    assert band.blend is not None
     figures = {figure.metric: figure.value for figure in pack.manifest.quality}
     assert figures["auc"] > 0.9
     assert figures["int8 beside float32: mean difference"] <= 0.02
@@ -78,8 +77,7 @@ def test_both_stages(train: Train, tmp_path: Path) -> None:
     assert scorer.slm is not None
     texts = [row["text"] for row in events(400)] + ["", "something that nobody wrote before"]
     by_scout, by_slm = scorer.score_by_scout(texts), scorer.slm.score(texts)
-    inside = (by_scout >= band.low) & (by_scout < band.high)
-    wanted = np.where(inside, blended(by_scout, by_slm, band.blend), by_scout)
+    wanted = np.where(scorer.unsure(texts), by_slm, by_scout)
     assert np.allclose(scorer.score(texts), wanted, atol=1e-4)
     # A score depends on its text alone, also in int8.
     alone = np.array([scorer.slm.score([text])[0] for text in texts[:40]])
