@@ -305,7 +305,8 @@ def _verify(files: _Files, bootstrap: str) -> bool:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "stream_filter", "ledger", "verify", "--topic", _SOURCE),
-            *("--settings", str(files.settings), "--bootstrap", bootstrap, "--json"),
+            *("--settings", str(files.settings), "--policy", str(files.policy)),
+            *("--bootstrap", bootstrap, "--group", _GROUP, "--json"),
         ],
         capture_output=True,
         check=False,

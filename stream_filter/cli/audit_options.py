@@ -87,9 +87,10 @@ def asked_of(chosen: dict[str, Any]) -> Asked:
 
 
 @contextmanager
-def opened(asked: Asked, *, whole: bool = False) -> Iterator[RecordedLedger]:
+def opened(asked: Asked, *, whole: bool = False, warns: bool = True) -> Iterator[RecordedLedger]:
     """The ledger: the store with what is newer, where there is a store; else the topic. A broker
-    that does not answer leaves the store, and a warning. `whole`: all topics and times."""
+    that does not answer leaves the store, and a warning; so does, if it `warns`, a ledger without
+    any of it. `whole`: all topics and times."""
     store, settings = asked.settings.archive.store, asked.settings
     topic, window_ms = (None, (None, None)) if whole else (asked.topic, asked.window_ms)
     if store is None:
@@ -107,7 +108,7 @@ def opened(asked: Asked, *, whole: bool = False) -> Iterator[RecordedLedger]:
             ledger = open_ledger(store, topic=topic, window_ms=window_ms)
     with ledger:
         yield ledger
-        if not ledger.blocks(topic, window_ms).num_rows:
+        if warns and not ledger.blocks(topic, window_ms).num_rows:
             what = "the ledger" if topic is None else f"the ledger of {printable(topic)}"
             click.echo(f"warning: {what} has nothing in that time", err=True)
 

@@ -82,7 +82,8 @@ async def replay_drops(
     )
     policy = load_policy(policy_path) if policy_path else None
     refuse_loops(order, policy, asked.settings)
-    with opened(asked) as ledger:
+    # A topic that is not there is refused below.
+    with opened(asked, warns=False) as ledger:
         found = choose(ledger, asked.topic, asked.window_ms, asked.where)
         if dry_run and price is None:
             price = summarize(ledger, asked.topic, asked.window_ms).price
