@@ -15,6 +15,13 @@ from tests.analyst.test_outages import create_incidents_topic
 from tests.cli.test_incidents import incident
 
 _PATIENCE_S = 60
+_PROGRAM = """
+import signal
+from stream_filter.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""In a job in the background SIGINT is ignored from the start: here it is not."""
 
 
 async def write(analyst: AnalystUnderTest, *values: bytes) -> None:
@@ -33,7 +40,7 @@ async def follows(analyst: AnalystUnderTest) -> None:
     opened = incident()
     changes = [opened, replace(opened, revision=3), replace(opened, revision=4, state="closed")]
     await write(analyst, encode_incident(opened))
-    command = ["-m", "stream_filter", "incidents", "--follow", "--json"]
+    command = ["-c", _PROGRAM, "incidents", "--follow", "--json"]
     watching = await asyncio.create_subprocess_exec(
         sys.executable, *command, "--settings", str(analyst.settings_file), stdout=PIPE, stderr=PIPE
     )
