@@ -35,17 +35,7 @@ class SecondStage:
     @property
     def parity(self) -> tuple[Quality, ...]:
         """int8 beside float32."""
-        found = self.exported.parity
-        return tuple(
-            Quality(
-                metric=f"int8 beside float32: {name}", value=round(value, 5), split="held-out texts"
-            )
-            for name, value in (
-                ("mean difference", found.mean),
-                ("largest difference", found.largest),
-                ("decisions changed", found.changed),
-            )
-        )
+        return self.exported.parity.figures
 
 
 def second_stage(

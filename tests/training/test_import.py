@@ -17,6 +17,7 @@ from stream_filter.models.pack import load_pack
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore")]
 
 TEXTS = ("disk full", "user logged in from <ip>", "", "ERROR payment 0 failed " * 30)
+WORDS = ("disk", "order", "node", "payment", "user", "cache")
 LABELS = ("INFO", "WARN", "ERROR")
 
 
@@ -90,6 +91,51 @@ def test_an_onnx_file(classifier: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     scores = load_slm(load_pack(tmp_path / "own"), threads=1).score(TEXTS)
     assert np.abs(scores - chances(classifier, 2)).max() < 1e-3
+
+
+def test_int8(classifier: Path, tmp_path: Path) -> None:
+    """With events of the stream the pack is int8: a quarter of the size or so, close to float32 on
+    texts that gave no ranges, the figures in the card, and each score of its text alone."""
+    events = tmp_path / "events.jsonl"
+    texts = [f"{a} of {b} in {c}" for a in WORDS for b in WORDS for c in WORDS]
+    events.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    asked = ("pack", "import", classifier, "--important", "ERROR", "--out")
+    assert run(*asked, tmp_path / "whole").exit_code == 0
+    result = run(*asked, tmp_path / "small", "--int8", events, "--json")
+    assert result.exit_code == 0, result.output
+    whole, small = load_pack(tmp_path / "whole"), load_pack(tmp_path / "small")
+    assert len(small.read("model.onnx")) < 0.4 * len(whole.read("model.onnx"))
+    figures = {figure.metric: figure.value for figure in small.manifest.quality}
+    assert figures["int8 beside float32: mean difference"] <= 0.02
+    assert json.loads(result.stdout)["notes"][0] in (small.folder / "README.md").read_text()
+    exact, scorer = load_slm(whole, threads=1), load_slm(small, threads=1)
+    together = scorer.score(texts)
+    assert np.abs(together - exact.score(texts)).mean() <= 0.02
+    alone = np.array([scorer.score([text])[0] for text in texts[:40]])
+    assert np.abs(together[:40] - alone).max() < 1e-3
+    assert run("pack", "verify", tmp_path / "small").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "said"),
+    [
+        (['{"text": "one"}'] * 90, (), "int8 needs 50 different texts of the stream"),
+        (["{"], (), "events.jsonl:1"),
+        (['{"event": {"m": "a"}}'], (), "--policy"),
+    ],
+)
+def test_int8_refused(
+    classifier: Path, tmp_path: Path, lines: list[str], options: tuple[str, ...], said: str
+) -> None:
+    """Too few texts, a broken line, an event without a policy: one line, exit 2, no pack."""
+    events = tmp_path / "events.jsonl"
+    events.write_text("\n".join(lines))
+    asked = ("pack", "import", classifier, "--important", "ERROR", "--out", tmp_path / "own")
+    result = run(*asked, "--int8", events, *options)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "own").exists()
 
 
 def _config(**changed: Any) -> Callable[[Path], None]:
