@@ -99,9 +99,10 @@ def test_the_numbers_add_up(run: tuple[dict[str, Any], str, list[str]]) -> None:
 
 
 def test_it_claims_no_more_than_it_knows(run: tuple[dict[str, Any], str, list[str]]) -> None:
-    """With a few events nothing is certified, whether or not there was time to say so."""
+    """With a few events nothing is certified, whether or not there was time to say so. The burst
+    and the deploy may be seen as signs of drift: then it is stale, and all is forwarded."""
     claims = {(claim["state"], claim["effect"]) for claim in run[0]["certificates"]}
-    assert claims <= {("uncertified", "")}
+    assert claims <= {("uncertified", ""), ("stale", "forward_all")}
 
 
 def test_the_analyst_has_read_what_was_forwarded(
