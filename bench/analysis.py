@@ -40,6 +40,7 @@ from stream_filter.testing.stand_in_behaviour import Behaviour
 
 _ROOT = Path(__file__).parents[1]
 _SOURCE, _TARGET, _GROUP = "volume", "volume.analysis", "volume-gate"
+_ANALYSTS = f"{_GROUP}-analyst"
 _VERDICTS, _INCIDENTS = "volume.verdicts", "volume.incidents"
 _SETTLE_S = 120.0
 _START_S = 20.0
@@ -160,9 +161,9 @@ async def run(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, 
         "memory_peak_sum_mb": round(max(total_mb)),
         "verified": verified and verdicts == forwarded,
         # No farther behind in the last third than in the second, but for a batch or two.
-        "kept_up": all(late <= early + rate for early, late in behind.values())
+        "kept_up": all(after <= before + rate for before, after in behind.values())
         and settled_s < _SETTLE_S
-        and max(total_mb) < given.memory_gb * 1074,
+        and max(total_mb) < given.memory_gb * 2**30 / 1e6,
         "every_tenth_second": [asdict(s) for s in samples[::10]],
     }
 
@@ -285,9 +286,6 @@ async def _look(
     )
 
 
-_ANALYSTS = f"{_GROUP}-analyst"
-
-
 async def _until_settled(
     cluster: Cluster, ends: _Ends, trees: dict[str, ProcessTree], began_s: float
 ) -> float:
@@ -316,7 +314,7 @@ def _verify(files: _Files, bootstrap: str) -> bool:
 
 @contextmanager
 def _limited(limit_bytes: int) -> Iterator[Path | None]:
-    """A control group with that limit, without swap; None where none can be made."""
+    """A control group with that limit; None where none can be made."""
     for root, name in _CGROUPS:
         group = root / "stream-filter-bench"
         if not (root / "cgroup.procs").exists():

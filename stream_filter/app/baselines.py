@@ -100,20 +100,12 @@ def _lesson(events: LabelledEvents, trained_on: LabelledEvents | None, seed: int
     if trained_on is None:
         of_texts = [np.isin(np.arange(len(events.texts)), events.codes[fold]) for fold in folds]
         return _Lesson(
-            events=untimed, texts=events.texts, important=_by_text(events), held_out=of_texts
+            events=untimed, texts=events.texts, important=events.by_text()[0], held_out=of_texts
         )
     tested = np.repeat([False, True], [len(taught.texts), len(events.texts)])
     return _Lesson(
         events=untimed,
         texts=[*taught.texts, *events.texts],
-        important=np.concatenate([_by_text(taught), _by_text(events)]),
+        important=np.concatenate([taught.by_text()[0], events.by_text()[0]]),
         held_out=[tested],
     )
-
-
-def _by_text(events: LabelledEvents) -> Floats:
-    """Of each text: the share of its events' weight that is important."""
-    count = len(events.texts)
-    mass = np.bincount(events.codes, events.weights, count)
-    important = np.bincount(events.codes, events.weights * (events.important == 1), count)
-    return important / mass

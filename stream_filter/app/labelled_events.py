@@ -56,6 +56,18 @@ class LabelledEvents:
     thinned: bool = False
     """There were too many distinct texts: these are a sample, with weights that make up for it."""
 
+    def by_text(
+        self, rows: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of each distinct text among `rows` (None: all events): the share of its weight that is
+        important, 0 where it is not among them; and its weight. Both of shape (texts,)."""
+        chosen = slice(None) if rows is None else rows
+        codes, weights, count = self.codes[chosen], self.weights[chosen], len(self.texts)
+        mass = np.bincount(codes, weights, count)
+        important = np.bincount(codes, weights * (self.important[chosen] == 1), count)
+        share: NDArray[np.float64] = important / np.maximum(mass, 1e-300)
+        return share, mass.astype(np.float64)
+
 
 def read_labelled(
     path: Path,

@@ -57,8 +57,8 @@ def evaluate_pack(
     seconds: float,
 ) -> Evaluation:
     """`scores`, and each of `stages`, what a stage of the pack alone says: shape (distinct texts,).
-    `trained_on`, `encoder`, `seed`, `seconds`: for what stands beside the
-    pack. Raises ConfigError where the events are of one class, or there is no such encoder."""
+    `trained_on`, `encoder`, `seed`, `seconds`: for what stands beside the pack. Raises ConfigError
+    where the events are of one class, or there is no such encoder."""
     important = events.important == 1
     if important.all() or not important.any():
         raise ConfigError(

@@ -145,13 +145,11 @@ def _held_out(
 def _fit(
     events: LabelledEvents, ngrams: Ngrams, rows: NDArray[np.bool_], strength: float
 ) -> FittedScout:
-    codes, count = events.codes[rows], len(events.texts)
-    mass = np.bincount(codes, events.weights[rows], count)
-    important = np.bincount(codes, events.weights[rows] * (events.important[rows] == 1), count)
+    important, mass = events.by_text(rows)
     there = mass > 0
     return fit_scout(
         ngrams.of(there),
-        important[there] / mass[there],
+        important[there],
         # An event of average weight counts as one, so that the penalty means the same everywhere.
         mass[there] * (rows.sum() / mass.sum()),
         buckets=HASHING.buckets,

@@ -115,7 +115,7 @@ def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
             break
         until_s = began_s + left_s / (1 + _LAST_FIT)
         name = f"without fold {number} of {planned}"
-        classifier = fit(*_by_text(events, ~fold), until_s, name)
+        classifier = fit(*events.by_text(~fold), until_s, name)
         held_out = np.unique(events.codes[fold])
         by_text = np.zeros(len(events.texts))
         by_text[held_out] = classifier.logits([events.texts[code] for code in held_out.tolist()])
@@ -130,8 +130,7 @@ def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
         f"{len(folds)} of {planned} folds."
     ]
     if choice.until_s - time.monotonic() > 0.5 * took_s:
-        everything = np.ones(len(events.codes), np.bool_)
-        classifier = fit(*_by_text(events, everything), choice.until_s, "with all texts")
+        classifier = fit(*events.by_text(), choice.until_s, "with all texts")
     else:
         notes.append("The time was up before the SLM was fitted with all texts: some are left out.")
     graph = finished(
@@ -154,18 +153,6 @@ def train_slm(events: LabelledEvents, choice: SlmChoice) -> TrainedSlm:
         libraries={name: version(name) for name in ("torch", "transformers", "optimum", "onnx")},
         notes=notes,
     )
-
-
-def _by_text(events: LabelledEvents, rows: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Of each distinct text among `rows`: the share of its events that is important, and its
-    weight. Both of shape (texts,)."""
-    count = len(events.texts)
-    mass = np.bincount(events.codes[rows], events.weights[rows], count)
-    yes = np.bincount(
-        events.codes[rows], events.weights[rows] * (events.important[rows] == 1), count
-    )
-    share: Floats = yes / np.maximum(mass, 1e-300)
-    return share, mass.astype(np.float64)
 
 
 def _workspace(events: LabelledEvents, choice: SlmChoice, epochs: int) -> Path:
