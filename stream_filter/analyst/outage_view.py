@@ -138,27 +138,39 @@ class OutageView:
     async def _read_again(
         self, reader: TopicReader, watch: Watch, known: Sequence[Incident]
     ) -> dict[Any, int]:
-        """What the first look needs; up to where was read, by partition."""
+        """What the first look needs; up to where was read, by partition.
+
+        To the end, whatever it takes: what is not read yet would look like quiet.
+        """
         shape = self._spec.shape
         sources = [s for topic in sorted(self._spec.prompts) for s in reader.partitions(topic)]
-        ends = {source: end for source, (_, end) in (await reader.bounds(sources)).items()}
-        now_ms = self._now_ms()
-        since_ms = now_ms - shape.kept_slots * shape.slot_ms
+        ends = await self._ends(reader, sources)
+        since_ms = self._now_ms() - shape.kept_slots * shape.slot_ms
         onset_ms = max((i.onset_ms for i in known if i.state == "open"), default=None)
         if onset_ms is not None:
             begins = await reader.offsets_at(sources, onset_ms - shape.baseline_ms)
             until = await reader.offsets_at(sources, onset_ms)
             before = {s: (_or(begins[s], ends[s]), _or(until[s], ends[s])) for s in sources}
-            async for _, records in reader.read(before):
+            async for _, records in reader.read(before, to_the_end=True):
                 await self._add(watch, records, onset_ms)
             spans = [(i.onset_ms, i.seen_ms) for i in known if i.state == "closed"]
             watch.hold(onset_ms, spans)
             since_ms = max(since_ms, onset_ms)
         starts = await reader.offsets_at(sources, since_ms)
-        ranges = {source: (_or(starts[source], ends[source]), ends[source]) for source in sources}
-        async for _, records in reader.read(ranges):
-            await self._add(watch, records, self._now_ms())
-        return ends
+        reached = {source: _or(starts[source], ends[source]) for source in sources}
+        while True:
+            began_ms = self._now_ms()
+            ranges = {source: (reached[source], ends[source]) for source in sources}
+            async for _, records in reader.read(ranges, to_the_end=True):
+                await self._add(watch, records, self._now_ms())
+            if self._now_ms() - began_ms <= shape.every_ms:
+                return ends
+            # It took so long that a look would miss what has come meanwhile.
+            reached, ends = ends, await self._ends(reader, sources)
+
+    @staticmethod
+    async def _ends(reader: TopicReader, sources: Sequence[Any]) -> dict[Any, int]:
+        return {source: end for source, (_, end) in (await reader.bounds(sources)).items()}
 
     async def _follow(self, reader: TopicReader, watch: Watch, starts: dict[Any, int]) -> None:
         async for _, records in reader.follow(starts):

@@ -14,6 +14,8 @@ from stream_filter.kafka.topics import TopicAdmin
 
 _POLL_S = 0.5
 _WATERMARK_POLLS = 4
+_NEVER_MS = 1 << 62
+"""No record is of so late a time."""
 
 
 class TopicReader:
@@ -90,10 +92,26 @@ class TopicReader:
     async def offsets_at(
         self, sources: Iterable[TopicPartition], timestamp_ms: int
     ) -> dict[TopicPartition, int | None]:
-        """The first offset with a timestamp at or after the given; None where there is none."""
+        """The first offset with a timestamp at or after the given; None where there is none.
+
+        The embedded broker answers with its first offset whatever the time, even one that no record
+        has: there the records are read instead.
+        """
+        sources = list(sources)
         with translated("looking up offsets by time"):
             found = await self._consumer.offsets_for_times(dict.fromkeys(sources, timestamp_ms))
-        return {source: at.offset if at else None for source, at in found.items()}
+            never = await self._consumer.offsets_for_times(dict.fromkeys(sources, _NEVER_MS))
+        offsets = {source: at.offset if at else None for source, at in found.items()}
+        for source in (source for source, at in never.items() if at is not None):
+            offsets[source] = await self._first_since(source, timestamp_ms)
+        return offsets
+
+    async def _first_since(self, source: TopicPartition, timestamp_ms: int) -> int | None:
+        async for _, records in self.read(await self.bounds([source])):
+            for record in records:
+                if record.timestamp >= timestamp_ms:
+                    return int(record.offset)
+        return None
 
     async def read(
         self,

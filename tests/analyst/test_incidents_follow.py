@@ -62,6 +62,23 @@ async def follows(analyst: AnalystUnderTest) -> None:
     assert "Traceback" not in complaints
 
 
+@pytest.mark.parametrize("words", [(), ("--follow",)])
+async def test_without_the_topic_there_is_a_way_out(
+    analyst: AnalystUnderTest, words: tuple[str, ...]
+) -> None:
+    """One line names the topic and the command that makes it."""
+    await analyst.prepare()
+    arguments = ["incidents", *words, "--settings", str(analyst.settings_file)]
+    asked = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "stream_filter", *arguments, stdout=PIPE, stderr=PIPE
+    )
+    said, complaints = await asyncio.wait_for(asked.communicate(), _PATIENCE_S)
+    assert (asked.returncode, said) == (2, b"")
+    assert complaints.count(b"\n") == 1
+    assert f"{analyst.incidents_topic!r} does not exist" in complaints.decode()
+    assert b"topics create --evidence" in complaints
+
+
 async def test_each_change_is_followed(analyst: AnalystUnderTest) -> None:
     """What is there at the start, then each change as it comes; garbage is named and passed over;
     Ctrl-C ends it without a traceback."""
