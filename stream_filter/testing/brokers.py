@@ -165,8 +165,9 @@ class KafkaBroker:
         """What the broker wrote on stdout and stderr, over all its starts."""
         return self._node.log_file
 
-    def start(self, *, timeout_s: float = 20.0) -> None:
-        """Format the folder if it is new, start, wait for the first answer."""
+    def start(self, *, timeout_s: float = 60.0) -> None:
+        """Format the folder if it is new, start, wait for the first answer: some 5 s where two
+        cores are free, several times that where they are not."""
         if self._node.pid:
             raise ConfigError(f"the broker at {self.bootstrap} runs already")
         if self._controller and self._controller.pid is None:

@@ -34,8 +34,8 @@ def start(mark: str, *args: str, **variables: str) -> "subprocess.Popen[str]":
 
 
 def left_running(mark: str) -> list[str]:
-    """Processes that carry the mark, after two seconds to end."""
-    deadline = time.monotonic() + 2
+    """Processes that carry the mark, after some seconds to end."""
+    deadline = time.monotonic() + 15
     while True:
         found = []
         for process in psutil.process_iter():
