@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from cachebox import LRUCache
 
-from stream_filter.analyst.suspicion import is_suspicious
+from stream_filter.analyst.suspicion import are_suspicious
 from stream_filter.formats.text_reader import canonical_texts, with_equal_digits
 
 _REMEMBERED = 20_000
@@ -57,6 +57,6 @@ def _found_out(texts: Sequence[str]) -> list[Traits]:
     distinct, codes, _ = canonical_texts(with_equal_digits(texts), {})
     kinds = [blake2b(each.encode("utf-8", "replace"), digest_size=16).digest() for each in distinct]
     return [
-        Traits(kinds[code] if code >= 0 else b"", is_suspicious(text))
-        for text, code in zip(texts, codes, strict=True)
+        Traits(kinds[code] if code >= 0 else b"", is_odd)
+        for code, is_odd in zip(codes, are_suspicious(texts), strict=True)
     ]
