@@ -12,10 +12,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stream_filter.analyst.answers import ANSWER_VERSION
 from stream_filter.analyst.redaction import Redaction, redact
-from stream_filter.analyst.suspicion import is_suspicious
 from stream_filter.analyst.token_counts import TokenCounter
+from stream_filter.analyst.traits import KnownTraits, Traits, text_digest
 from stream_filter.core.canonical import MASK_SET_VERSION
-from stream_filter.formats.text_reader import canonical_texts, with_equal_digits
 
 DEFAULT_TASK = (
     "You watch the logs of a production system for its on-call engineer. An event is important if "
@@ -49,11 +48,14 @@ class Shown:
     text: str
     digest: bytes
     """Of what makes it the same question: the canonical text, or the text itself."""
+    kind: bytes
+    """Digest of the canonical text, whatever folds; empty where nothing of that is left."""
     is_suspicious: bool
 
 
 class Prompt:
-    """Frozen after it is made; knows nothing of the gate: only an event's value goes in."""
+    """Frozen after it is made but for what it remembers, which changes nothing that it shows; knows
+    nothing of the gate: only an event's value goes in."""
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class Prompt:
         self._counter = counter
         self._most = max_event_tokens
         self._fold = fold
+        self._traits = KnownTraits()
         self.folds = fold != "off"
         self._template: jinja2.Template | None = None
         if template is not None:
@@ -120,18 +123,13 @@ class Prompt:
         """Records' values as the model will see them; None where nothing is left to read."""
         texts = redact([self._rendered(value) for value in values], self.redactions)
         texts = [self._cut(text.strip()) for text in texts]
-        suspicious = [is_suspicious(text) for text in texts]
-        same = texts
-        if self._fold == "canonical":
-            distinct, codes, _ = canonical_texts(with_equal_digits(texts), {})
-            # A text that talks to a model may differ from a harmless one in what a mask hides.
-            same = [
-                text if odd or code < 0 else f"\0{distinct[code]}"
-                for text, odd, code in zip(texts, suspicious, codes, strict=True)
-            ]
+        digests = [text_digest(text) for text in texts]
+        traits = self._traits.of(texts, digests)
         return [
-            Shown(text, _digest(key), odd) if text else None
-            for text, key, odd in zip(texts, same, suspicious, strict=True)
+            Shown(text, self._question(digest, found), found.kind, found.is_suspicious)
+            if text
+            else None
+            for text, digest, found in zip(texts, digests, traits, strict=True)
         ]
 
     def messages(self, asked: Sequence[tuple[str, str, int]]) -> list[dict[str, str]]:
@@ -151,6 +149,12 @@ class Prompt:
     def count(self, text: str) -> int:
         return self._counter.count(text)
 
+    def _question(self, digest: bytes, traits: Traits) -> bytes:
+        if self._fold != "canonical" or traits.is_suspicious:
+            # A text that talks to a model may differ from a harmless one in what a mask hides.
+            return digest
+        return traits.kind or digest
+
     def _cut(self, text: str) -> str:
         return self._counter.cut(text, self._most)
 
@@ -169,7 +173,3 @@ class Prompt:
             # Fields of other types than the template expects: the model sees the whole. A filter
             # may fail with any error, and no event may end the analyst.
             return value.decode("utf-8", "replace")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Protocol
 
 import orjson
@@ -10,7 +9,6 @@ import orjson
 from stream_filter.analyst.prompt import Prompt
 from stream_filter.analyst.reading import read_event
 from stream_filter.analyst.redaction import redact
-from stream_filter.formats.text_reader import canonical_texts, with_equal_digits
 from stream_filter.outage.sighting import Sighting
 
 UNKNOWN = "unknown"
@@ -45,29 +43,21 @@ def sightings(records: Sequence[Record], prompt: Prompt, fields: Fields) -> Iter
     """Of the records that the gate has forwarded. Names and texts are redacted as in prompts; what
     cannot be read has neither service nor peers, and its text is what it is."""
     shown = prompt.show([record.value or b"" for record in records])
-    texts = [each.text if each is not None else "" for each in shown]
-    distinct, codes, _ = canonical_texts(with_equal_digits(texts), {})
-    kinds = [
-        blake2b(distinct[code].encode("utf-8", "replace"), digest_size=16).digest()
-        if code >= 0
-        else b""
-        for code in codes
-    ]
     documents = [_document(record.value or b"") for record in records]
     services = [_names(document, fields.service)[:1] for document in documents]
     peers = [_names(document, fields.peer) for document in documents]
     names = list(dict.fromkeys(name for found in (*services, *peers) for name in found))
     redacted = dict(zip(names, redact(names, prompt.redactions), strict=True))
-    for number, (record, text, kind) in enumerate(zip(records, texts, kinds, strict=True)):
+    for number, (record, each) in enumerate(zip(records, shown, strict=True)):
         event = read_event(record.topic, record.partition, record.offset, record.headers)
-        if event is None or not text:
+        if event is None or each is None:
             continue
         yield Sighting(
             event_id=event.event_id,
             at_ms=record.timestamp,
             service=redacted[services[number][0]] if services[number] else UNKNOWN,
-            kind=kind,
-            text=text,
+            kind=each.kind,
+            text=each.text,
             peers=tuple(redacted[name] for name in peers[number]),
             traces=tuple(_names(documents[number], fields.trace)),
         )
