@@ -1,4 +1,4 @@
-"""Brokers for all suites."""
+"""Brokers and Hypothesis for all suites."""
 
 import gzip
 import json
@@ -7,8 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from stream_filter.testing.brokers import EmbeddedBroker, KafkaBroker, kafka_home
+
+# A shared machine stalls now and then: a slow example is no fault. Here and not in a folder of
+# tests, since a property takes the profile that is loaded when its file is read.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 REPO = Path(__file__).parent.parent
 LOGHUB = REPO.parent / "shared" / "data" / "loghub.jsonl.gz"

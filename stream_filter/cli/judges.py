@@ -185,6 +185,14 @@ def _recall(found: Recall) -> dict[str, Any]:
 
 
 def _print(document: dict[str, Any]) -> None:
+    if not document["judges"]:
+        without = document["no_verdicts"]
+        click.echo(
+            "no verdicts yet"
+            + (f" (ended without one: {without:,})" if without else "")
+            + ": `stream-filter analyst` and `stream-filter review` give them"
+        )
+        return
     print_table(
         ("judge", "kind", "events", "important"),
         [

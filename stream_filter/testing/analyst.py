@@ -47,6 +47,8 @@ class Analyst:
             group_id=f"{self.verdict_topic}-analyst",
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            # A test that waits for a command stops its loop: it must not be taken for dead.
+            session_timeout_ms=60_000,
         )
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all")
         await consumer.start()

@@ -21,8 +21,10 @@ from stream_filter.testing.broker_process import HOST, BrokerProcess, answers_me
 from stream_filter.testing.kafka_node import KafkaNode
 
 _BROKER_ID, _CONTROLLER_ID = 1, 100
-# How long a controller waits for a silent broker before it takes its partitions away.
-_SESSION_TIMEOUT_S = 3.0
+# How long a controller waits for a silent broker before it takes its partitions away: short where
+# the broker is to be killed. Where it is not, a machine that stalls would leave the cluster without
+# a broker for a moment.
+_SESSION_TIMEOUT_S, _PATIENT_SESSION_TIMEOUT_S = 3.0, 30.0
 
 _ONE_BROKER = MappingProxyType(
     {
@@ -31,7 +33,6 @@ _ONE_BROKER = MappingProxyType(
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "auto.create.topics.enable": "false",
         "broker.heartbeat.interval.ms": "500",
-        "broker.session.timeout.ms": str(int(_SESSION_TIMEOUT_S * 1_000)),
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "8",
         "transaction.state.log.replication.factor": "1",
@@ -129,7 +130,11 @@ class KafkaBroker:
         self._killed_at_s: float | None = None
         listener, controller = f"PLAINTEXT://{self.bootstrap}", f"{HOST}:{self._controller_port}"
         own_id = _CONTROLLER_ID if has_own_controller else _BROKER_ID
-        common = _ONE_BROKER | {"controller.quorum.voters": f"{own_id}@{controller}"}
+        session_s = _SESSION_TIMEOUT_S if has_own_controller else _PATIENT_SESSION_TIMEOUT_S
+        common = _ONE_BROKER | {
+            "controller.quorum.voters": f"{own_id}@{controller}",
+            "broker.session.timeout.ms": str(int(session_s * 1_000)),
+        }
         as_broker = common | {"node.id": str(_BROKER_ID), "advertised.listeners": listener}
         as_controller = common | {
             "process.roles": "controller",
@@ -165,8 +170,9 @@ class KafkaBroker:
         """What the broker wrote on stdout and stderr, over all its starts."""
         return self._node.log_file
 
-    def start(self, *, timeout_s: float = 20.0) -> None:
-        """Format the folder if it is new, start, wait for the first answer."""
+    def start(self, *, timeout_s: float = 60.0) -> None:
+        """Format the folder if it is new, start, wait for the first answer: some 5 s where two
+        cores are free, several times that where they are not."""
         if self._node.pid:
             raise ConfigError(f"the broker at {self.bootstrap} runs already")
         if self._controller and self._controller.pid is None:

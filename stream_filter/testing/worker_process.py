@@ -13,6 +13,9 @@ from pathlib import Path
 from stream_filter.core.errors import StreamFilterError
 from stream_filter.testing.broker_process import HOST, free_port
 
+_ANSWER_S = 30.0
+"""So long: whoever asks once takes no answer for a failure."""
+
 
 class WorkerProcess:
     """`stream-filter run` with a web port of its own; `log_file` collects all its lives."""
@@ -81,7 +84,8 @@ class WorkerProcess:
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a page of the web port; (0, b"") where nothing listens yet."""
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self._port}{path}", timeout=5) as answer:
+            url = f"http://{HOST}:{self._port}{path}"
+            with urllib.request.urlopen(url, timeout=_ANSWER_S) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()

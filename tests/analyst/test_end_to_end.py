@@ -1,5 +1,7 @@
 """From a forwarded event to its verdict, on a broker, with the stand-in as the model."""
 
+from collections import Counter
+
 import pytest
 
 from stream_filter.kafka.verdict_record import VerdictError, decode_verdict
@@ -99,17 +101,23 @@ async def test_what_it_remembers_costs_nothing(
 async def test_a_server_that_often_fails_costs_no_verdict(
     analyst: AnalystUnderTest, stand_in: StandIn, mishap: Mishap
 ) -> None:
-    """A third of the requests goes wrong in one way; each event has one verdict, a true one, and of
-    each answer the verdicts that rest on it have shares that add up."""
+    """A third of the requests goes wrong in one way; each event has one verdict, a true one, or was
+    asked about twice in vain; and of each answer the verdicts that rest on it have shares that add
+    up."""
     stand_in.behaviour = Behaviour(mishaps=((mishap, 0.3),), retry_after_s=0.2)
     await analyst.prepare(batch={"events": 5, "linger_ms": 50}, endpoint={"timeout": "1s"})
-    ids = await analyst.forward([line(n, important=n % 2 == 0) for n in range(60)])
+    values = [line(n, important=n % 2 == 0) for n in range(60)]
+    ids = await analyst.forward(values)
     await analyst.run_until_judged(60)
     verdicts = await analyst.verdicts()
     assert sorted(v["sf-id"] for v in verdicts) == sorted(ids)
     wrong = [v for v in verdicts if v["important"] is not (ids.index(v["sf-id"]) % 2 == 0)]
     assert all(v["important"] is None for v in wrong)
-    assert len(wrong) <= 2, "five tries in a row went wrong"
+    asked = Counter(e["event"] for prompt in stand_in.prompts for e in asked_events(prompt))
+    assert all(asked[values[ids.index(v["sf-id"])].decode()] >= 2 for v in wrong)
+    # Which requests go wrong depends on their order. In one batch of eleven an event is left out
+    # twice: in more than six of twelve batches once in 40,000 runs.
+    assert len(wrong) <= 6
     known = {served.answer_id for served in stand_in.served if served.output_tokens}
     assert by_answer(verdicts).keys() <= known
 

@@ -1,6 +1,8 @@
 """An outage through the analyst: on a broker, with the stand-in as the model."""
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,16 +84,33 @@ async def test_an_outage_is_one_incident_opened_updated_and_closed(
     )
     await create_incidents_topic(kafka_analyst)
     last_ms = made.onset_ms + 600_000
-    events = [event for event in made.events if event.at_ms <= last_ms]
     now_ms = int(time.time() * 1000)
-    times = [now_ms - (last_ms - event.at_ms) // HASTE for event in events]
-    ids = await kafka_analyst.forward([e.value for e in events], partitions=2, at_ms=times)
+    events = deque((now_ms - (last_ms - e.at_ms) // HASTE, e.value) for e in made.events)
+    is_seen = asyncio.Event()
+
+    async def forward_what_is_due() -> None:
+        due = []
+        while events and events[0][0] <= time.time() * 1000:
+            due.append(events.popleft())
+        await kafka_analyst.forward([v for _, v in due], partitions=2, at_ms=[at for at, _ in due])
+
+    async def go_on() -> None:
+        """It is going on while an analyst starts: for 40 s more."""
+        while not is_seen.is_set():
+            await forward_what_is_due()
+            await asyncio.sleep(1.0)
 
     async def is_assessed() -> bool:
         found = await incidents_of(kafka_analyst)
         return bool(found) and found[-1].assessment is not None
 
-    await kafka_analyst.run(is_assessed, within_s=200)
+    await forward_what_is_due()
+    going_on = asyncio.create_task(go_on())
+    try:
+        await kafka_analyst.run(is_assessed, within_s=200)
+    finally:
+        is_seen.set()
+        await going_on
 
     async def is_over() -> bool:
         return (await incidents_of(kafka_analyst))[-1].state == "closed"
@@ -107,7 +126,7 @@ async def test_an_outage_is_one_incident_opened_updated_and_closed(
     assert last.suspects[0].service == made.root
     assert last.assessment is not None
     assert last.assessment.root == made.root
-    assert set(last.assessment.rests_on) <= set(ids)
+    assert set(last.assessment.rests_on) <= set(kafka_analyst.ids)
     assert last.assessment.rests_on
     assert last.assessment.cost > 0
     questions = [p for p in stand_in.prompts if asked_outage(p) is not None]

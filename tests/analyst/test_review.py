@@ -80,6 +80,31 @@ async def test_reviewers_see_the_same_share_and_their_agreement(analyst: Analyst
     assert (await invoke(analyst, "review", "--reviewer", "x" * 201)).exit_code == 2
 
 
+async def test_judges_says_that_there_are_no_verdicts_yet(analyst: AnalystUnderTest) -> None:
+    """In one line, with what gives them; machines get the same document as ever."""
+    await analyst.prepare()
+    await analyst.forward([line(n) for n in range(3)])
+    said = await invoke(analyst, "judges")
+    assert said.exit_code == 0
+    assert said.output == (
+        "no verdicts yet: `stream-filter analyst` and `stream-filter review` give them\n"
+    )
+    report = json.loads((await invoke(analyst, "judges", "--json")).output)
+    assert (report["events"], report["judges"], report["no_verdicts"]) == (3, [], 0)
+    await analyst.write_verdicts(
+        [
+            {
+                "sf-id": analyst.ids[0],
+                "important": None,
+                "cause": "refused",
+                "judge": {"name": "m", "kind": "model"},
+            }
+        ]
+    )
+    said = await invoke(analyst, "judges")
+    assert said.output.startswith("no verdicts yet (ended without one: 1): ")
+
+
 async def test_judges_shows_the_one_that_errs(analyst: AnalystUnderTest, stand_in: StandIn) -> None:
     """A model wrong in a tenth, one that says what the gate said, and 300 labels of a person who
     knows: the report tells them apart, by slice as well."""

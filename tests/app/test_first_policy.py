@@ -20,6 +20,8 @@ from stream_filter.gate.orders import OrderRecord
 from stream_filter.telemetry.metrics import Metrics
 from stream_filter.telemetry.observer import TelemetryObserver
 
+PATIENCE_S = 60
+"""For what comes at once, also where the machine stalls for seconds."""
 STARTER = Path(__file__).parents[2] / "models"
 
 
@@ -29,6 +31,12 @@ class Watcher(TelemetryObserver):
     def __init__(self) -> None:
         super().__init__(Metrics())
         self.told: list[str] = []
+
+    async def until_told(self) -> None:
+        """Until it was told something."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not self.told:  # noqa: ASYNC110  it is told in passing
+                await asyncio.sleep(0.01)
 
     def policy_unknown(self) -> None:
         self.told.append("unknown")
@@ -155,11 +163,12 @@ async def test_without_a_file_a_worker_waits_for_an_order(
     waiting = asyncio.create_task(
         policy_of_orders(book, None, settings, packs, watcher, known_within_s=0.1)
     )
-    await asyncio.sleep(0.8)
+    await watcher.until_told()
+    await asyncio.sleep(0.5)
     assert not waiting.done()
     assert watcher.told == ["awaited"]
     book.order_heard(heard(1, document(settings.group, 0.2)))
-    assert (await asyncio.wait_for(waiting, 10)).standing.sequence == 1
+    assert (await asyncio.wait_for(waiting, PATIENCE_S)).standing.sequence == 1
 
 
 async def test_of_two_workers_that_find_no_order_one_gives_the_first(watcher: Watcher) -> None:
@@ -170,7 +179,7 @@ async def test_of_two_workers_that_find_no_order_one_gives_the_first(watcher: Wa
     tasks = [asyncio.create_task(log.follow(book)) for book in books]
     files = [document("t", 0.1), document("t", 0.2)]
     for book, file in zip(books, files, strict=True):
-        await asyncio.wait_for(keep_seeded(book, log, file, settings, watcher), 5)
+        await asyncio.wait_for(keep_seeded(book, log, file, settings, watcher), PATIENCE_S)
     for task in tasks:
         task.cancel()
     assert [book.latest and book.latest.order and book.latest.order.action for book in books] == [
@@ -188,6 +197,6 @@ async def test_a_seed_that_cannot_be_written_is_told(watcher: Watcher) -> None:
     book.caught_up()
     settings = load_settings(None, {"group": "g", "worker": "w"})
     seeding = asyncio.create_task(keep_seeded(book, log, document("t", 0.1), settings, watcher))
-    await asyncio.sleep(0.05)
+    await watcher.until_told()
     seeding.cancel()
     assert watcher.told == ["seed failed: no right"]

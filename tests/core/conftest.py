@@ -1,12 +1,7 @@
-"""Hypothesis and a seeded generator for this folder."""
+"""A seeded generator for this folder."""
 
 import numpy as np
 import pytest
-from hypothesis import settings
-
-# A shared machine stalls now and then: a slow example is no fault.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ def start(mark: str, *args: str, **variables: str) -> "subprocess.Popen[str]":
 
 
 def left_running(mark: str) -> list[str]:
-    """Processes that carry the mark, after two seconds to end."""
-    deadline = time.monotonic() + 2
+    """Processes that carry the mark, after some seconds to end."""
+    deadline = time.monotonic() + 15
     while True:
         found = []
         for process in psutil.process_iter():
@@ -52,7 +52,7 @@ def left_running(mark: str) -> list[str]:
 def finished(demo: "subprocess.Popen[str]") -> tuple[dict[str, Any], str]:
     """The document on stdout, and what was said on stderr."""
     try:
-        out, err = demo.communicate(timeout=150)
+        out, err = demo.communicate(timeout=400)
     finally:
         demo.kill()
     assert demo.returncode == 0, err
@@ -176,7 +176,6 @@ def test_a_wrong_model_is_one_line(args: list[str], said: str) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(240)
 def test_its_certificate_comes_and_falls() -> None:
     """Over the whole storyline recall is certified, with an interval that holds truth; the failure
     of an unseen kind is noticed; from then on nothing is dropped. The deploy that goes wrong is an
@@ -227,9 +226,9 @@ def test_interrupted_it_still_accounts() -> None:
     mark = secrets.token_hex(8)
     demo = start(mark, "--seconds", "60", "--rate", "200")
     assert demo.stderr is not None
-    said = ""
-    while "lag" not in said:
-        said = demo.stderr.readline()
+    for said in demo.stderr:
+        if "first forwarded event" in said:
+            break
     demo.send_signal(signal.SIGINT)
     document, _ = finished(demo)
     assert document["ended_early"]

@@ -3,10 +3,10 @@
 import asyncio
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,13 +101,16 @@ class GateUnderTest:
         command += ["--settings", str(self.settings_file)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
-    def run_for(self, seconds: float, *arguments: object) -> None:
-        """A command that is ended by SIGTERM after a while."""
+    @contextmanager
+    def running(self, *arguments: object) -> Iterator[None]:
+        """A command that runs inside the context and is ended by SIGTERM."""
         command = [sys.executable, "-m", "stream_filter", *map(str, arguments)]
         command += ["--settings", str(self.settings_file)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
-            time.sleep(seconds)
-            child.terminate()
+            try:
+                yield
+            finally:
+                child.terminate()
 
     def invoke(self, *arguments: object) -> Result:
         """A command in this process, in a thread with a loop of its own: quicker than `run`."""
@@ -119,14 +122,18 @@ class GateUnderTest:
         return result
 
     async def send(self, name: str, *records: dict[str, Any], **options: Any) -> None:
-        """Send records (key, value, headers, timestamp_ms, partition) with a foreign client."""
+        """Send records (key, value, headers, timestamp_ms, partition) with a foreign client: what
+        fits into one batch arrives together, however slow the machine is."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap, max_request_size=64 << 20, **options
+            bootstrap_servers=self.bootstrap, max_request_size=64 << 20, linger_ms=20, **options
         )
         await producer.start()
         try:
-            for record in records:
-                await producer.send_and_wait(self.topic(name), **{"partition": 0, **record})
+            sent = [
+                await producer.send(self.topic(name), **{"partition": 0, **record})
+                for record in records
+            ]
+            await asyncio.gather(*sent)
         finally:
             await producer.stop()
 

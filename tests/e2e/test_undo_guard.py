@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.settings import load_settings
 from stream_filter.app.undo_guard import guard_undo
+from stream_filter.core.policy import Policy
 from stream_filter.kafka.topics import TopicAdmin
 
 HOUR_MS = 60 * 60 * 1000
@@ -41,8 +42,21 @@ async def test_a_short_retention_is_told_once(kafka_gate: Any) -> None:
     assert len(warnings) == 1
     assert f"'{gate.topic('short')}' keeps records for 1h" in warnings[0]
 
-    with capture_logs() as logs, contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(guard_undo(settings, lambda: policy, every_s=0.2), 5.0)
+    looks = 0
+
+    def in_force() -> Policy:
+        nonlocal looks
+        looks += 1
+        return policy
+
+    with capture_logs() as logs:
+        guarding = asyncio.create_task(guard_undo(settings, in_force, every_s=0.2))
+        async with asyncio.timeout(60):
+            while looks < 5:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.05)
+        guarding.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await guarding
     told = [line for line in logs if line["event"].startswith("retention.")]
     assert [line["event"] for line in told] == ["retention.short"]
     assert gate.topic("short") in told[0]["problem"]

@@ -146,7 +146,7 @@ def rerun(gate: Any, make_gate_on: Any, number: int) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_routes_are_those_of_a_rerun(kafka_gate: Any, make_gate_on: Any) -> None:
     """Twenty random policies over one run's scores, each against a worker that has it and reads the
     same source: verdict, route, reason and probability of every event are the same, with novelty,

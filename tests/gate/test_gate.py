@@ -84,7 +84,8 @@ def header(emission: Emission, name: str) -> bytes | None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(VALUES, min_size=1, max_size=14), st.data())
 def test_batch_borders_do_not_matter(

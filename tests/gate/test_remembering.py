@@ -60,7 +60,8 @@ def is_summary(emission: Emission) -> bool:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(VALUES, TIMES), min_size=1, max_size=40), st.data())
 def test_batches_and_owners_do_not_matter(
