@@ -5,8 +5,9 @@
 Broker, gate (`stream-filter run`) and analyst (`stream-filter analyst`, with the view of an outage)
 share `--memory-gb` in one control group of the kernel (v1 or v2, where it may be made; else the sum
 of their resident sets is watched, and the result says so). Producer and language model (the
-stand-in, 300 ms in the median) are outside of it. Every second says how far both are behind. At the
-end every forwarded event has a verdict and the ledger is verified, or the exit code is 1.
+stand-in, 300 ms in the median) are outside of it. Every second says how far both are behind. With
+`--burst` the gate forwards everything for so many seconds, halfway, as it does when evidence fails.
+At the end every forwarded event has a verdict and the ledger is verified, or the exit code is 1.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,11 +30,13 @@ import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.cluster import PARTITIONS, Cluster
+from bench.control_group import limited
 from bench.gate_files import gate_topics, thresholds_for, write_gate_files
 from bench.machine import load_average, machine_facts
 from bench.measure import log_tail, start_logged, stop
 from bench.process_tree import ProcessTree
 from bench.streams import Stream, open_stream
+from bench.verdict_delays import verdict_delays
 from stream_filter.testing.brokers import KafkaBroker, kafka_home
 from stream_filter.testing.stand_in import StandIn
 from stream_filter.testing.stand_in_behaviour import Behaviour
@@ -42,12 +45,12 @@ _ROOT = Path(__file__).parents[1]
 _SOURCE, _TARGET, _GROUP = "volume", "volume.analysis", "volume-gate"
 _ANALYSTS = f"{_GROUP}-analyst"
 _VERDICTS, _INCIDENTS = "volume.verdicts", "volume.incidents"
+_ORDERS, _WORKERS = "volume.orders", "volume.workers"
 _SETTLE_S = 120.0
+_SETTLED_S = 10.0
+"""After the last event: who keeps up has no more to do than this."""
 _START_S = 20.0
-_CGROUPS = (
-    (Path("/sys/fs/cgroup"), "memory.max"),
-    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
-)
+_MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +70,15 @@ def main() -> int:
     """Exit code 0: it kept up; 1: it did not, or something is missing; 2: wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m bench.analysis", description=__doc__)
     parser.add_argument("--mb-per-minute", type=float, default=100.0)
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--minutes", type=float, default=5.0, help="at least 3 [5]")
     parser.add_argument("--memory-gb", type=float, default=4.0)
     parser.add_argument("--forward", type=float, default=0.04, help="share of events [0.04]")
+    parser.add_argument("--burst", type=float, default=0.0, metavar="SECONDS", help="[0]")
     parser.add_argument("--pack", type=Path, default=_ROOT / "models" / "demo-platform")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    if given.minutes < 3:
+        parser.error("--minutes is at least 3: the second is held against the last")
     home = kafka_home()
     if home is None:
         parser.error("set KAFKA_HOME to the folder of an Apache Kafka 4 download (needs Java 17)")
@@ -93,78 +99,94 @@ async def run(given: argparse.Namespace, home: Path, folder: Path) -> dict[str, 
     rate = given.mb_per_minute * 1e6 / 60 / value_bytes
     load = load_average()
     async with AsyncExitStack() as stack:
-        broker = stack.enter_context(KafkaBroker(home))
+        group = stack.enter_context(limited(int(given.memory_gb * 2**30)))
+        with group.inside() if group else nullcontext():
+            broker = stack.enter_context(KafkaBroker(home))
         model = await stack.enter_async_context(StandIn(_truth, Behaviour(latency_s=0.3)))
         cluster = await stack.enter_async_context(Cluster(broker.bootstrap))
-        await cluster.create_topics(
-            [_SOURCE, _TARGET, *gate_topics(_TARGET).values()],
-        )
-        await cluster.create_topics([_VERDICTS, _INCIDENTS], partitions=1)
+        await cluster.create_topics([_SOURCE, _TARGET, *gate_topics(_TARGET).values()])
+        await cluster.create_topics([_VERDICTS, _INCIDENTS, _ORDERS, _WORKERS], partitions=1)
         files = _files(folder, stream, given, model.base_url)
-        limit = stack.enter_context(_limited(int(given.memory_gb * 2**30)))
         children = {}
         for name, command in _commands(files, broker.bootstrap).items():
-            children[name] = start_logged(command, log_file=folder / f"{name}.log", env={})
+            with group.inside() if group else nullcontext():
+                children[name] = start_logged(command, log_file=folder / f"{name}.log", env={})
             stack.callback(stop, children[name])
         pids = {"broker": broker.pid, **{name: child.pid for name, child in children.items()}}
-        if limit:
-            for pid in pids.values():
-                (limit / "cgroup.procs").write_text(str(pid))
         trees = {name: ProcessTree(pid) for name, pid in pids.items()}
         await _started(children, folder)
         began_s, cpu = time.monotonic(), {name: tree.sample() for name, tree in trees.items()}
         seconds = given.minutes * 60
         paced = asyncio.create_task(_produce(broker.bootstrap, folder, rate, seconds))
+        burst = asyncio.create_task(_burst(files, broker.bootstrap, seconds / 2, given.burst))
         ends = await stack.enter_async_context(_Ends(broker.bootstrap))
         samples: list[Second] = []
         while not paced.done():
             samples.append(await _look(cluster, ends, trees, began_s))
             await asyncio.sleep(1)
         records = await paced
+        await burst
         cpu = {name: tree.sample() - cpu[name] for name, tree in trees.items()}
         settled_s = await _until_settled(cluster, ends, trees, began_s)
         forwarded = await cluster.count_committed_records(_TARGET)
         verdicts = await cluster.count_committed_records(_VERDICTS, partitions=1)
+        delays = await verdict_delays(broker.bootstrap, forwarded=_TARGET, verdicts=_VERDICTS)
         verified = _verify(files, broker.bootstrap)
-        peak = _peak_mb(limit)
+        peak = group.peak_mb if group else None
         asked = [served for served in model.served if served.events]
-    third = len(samples) // 3
-    early, late = samples[third : 2 * third], samples[2 * third :]
-    behind = {
-        name: [float(np.median([getattr(s, name) for s in part])) for part in (early, late)]
-        for name in ("gate_behind", "analyst_behind")
-    }
     total_mb = [sum(s.memory_mb.values()) for s in samples]
+    behind_s = {
+        "gate": _behind_s(samples, "gate_behind", rate),
+        "analyst": _behind_s(samples, "analyst_behind", forwarded / seconds),
+    }
     return {
         "load_average_before": load,
         "mb_per_minute": round(records * value_bytes / 1e6 / given.minutes, 1),
         "events_per_s": round(records / seconds),
         "events": records,
         "forwarded": forwarded,
+        "burst_s": given.burst,
         "verdicts": verdicts,
         "requests": len(asked),
         "texts_asked": sum(served.events for served in asked),
         "tokens": model.input_tokens + model.output_tokens,
-        "behind_median_events": behind,
-        "behind_most_events": {
-            name: max(getattr(s, name) for s in samples[third:])
-            for name in ("gate_behind", "analyst_behind")
-        },
+        "behind_s": behind_s,
         "settled_s_after_the_last_event": round(settled_s, 1),
+        "verdict_delay_s": {
+            name: round(float(np.quantile(delays, share)), 2)
+            for name, share in (("p50", 0.5), ("p99", 0.99), ("most", 1.0))
+        },
         "cpu_share_of_a_core": {name: round(used / seconds, 2) for name, used in cpu.items()},
         "memory_limit": f"{given.memory_gb:g} GB, "
-        + ("by a control group" if limit else "watched"),
+        + ("by a control group" if group else "watched"),
         "memory_peak_mb_with_page_cache": peak,
         "memory_peak_mb": {
             name: round(max(s.memory_mb[name] for s in samples)) for name in samples[0].memory_mb
         },
         "memory_peak_sum_mb": round(max(total_mb)),
-        "verified": verified and verdicts == forwarded,
-        # No farther behind in the last third than in the second, but for a batch or two.
-        "kept_up": all(after <= before + rate for before, after in behind.values())
-        and settled_s < _SETTLE_S
+        "verified": verified and verdicts == forwarded and len(delays) == forwarded,
+        # No farther behind in the last minute than in the second, but for a batch or two.
+        "kept_up": all(
+            each["last_minute"] <= each["second_minute"] + 1 for each in behind_s.values()
+        )
+        and settled_s < _SETTLED_S
         and max(total_mb) < given.memory_gb * 2**30 / 1e6,
         "every_tenth_second": [asdict(s) for s in samples[::10]],
+    }
+
+
+def _behind_s(samples: Sequence[Second], name: str, rate: float) -> dict[str, float]:
+    """By how many seconds, in the median of a minute; and the most after the first."""
+    end_s = samples[-1].at_s
+    behind = {sample.at_s: getattr(sample, name) / rate for sample in samples}
+
+    def within(begin_s: float, end_s: float) -> list[float]:
+        return [each for at_s, each in behind.items() if begin_s <= at_s <= end_s]
+
+    return {
+        "second_minute": round(float(np.median(within(_MINUTE_S, 2 * _MINUTE_S))), 2),
+        "last_minute": round(float(np.median(within(end_s - _MINUTE_S, end_s))), 2),
+        "most": round(max(within(_MINUTE_S, end_s)), 2),
     }
 
 
@@ -190,7 +212,13 @@ def _files(folder: Path, stream: Stream, given: argparse.Namespace, url: str) ->
         more={"holdout": 0.01},
     )
     settings = yaml.safe_load(gate.settings.read_text())
-    settings |= {"verdict_topic": _VERDICTS, "incidents_topic": _INCIDENTS}
+    settings |= {
+        "verdict_topic": _VERDICTS,
+        "incidents_topic": _INCIDENTS,
+        "control": True,
+        "policy_topic": _ORDERS,
+        "worker_topic": _WORKERS,
+    }
     gate.settings.write_text(yaml.safe_dump(settings))
     analyst = folder / "analyst.yaml"
     analyst.write_text(
@@ -240,6 +268,21 @@ async def _produce(bootstrap: str, folder: Path, rate: float, seconds: float) ->
     if await producer.wait():
         raise RuntimeError("the producer failed")
     return int(np.load(rows)[:, 2].sum())
+
+
+async def _burst(files: _Files, bootstrap: str, after_s: float, seconds: float) -> None:
+    """From then on the gate forwards everything, for so long."""
+    if not seconds:
+        return
+    await asyncio.sleep(after_s)
+    for order, then_s in (("pause", seconds), ("resume", 0.0)):
+        ordered = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "stream_filter", "policy", order, _SOURCE),
+            *("--settings", str(files.settings), "--bootstrap", bootstrap, "--group", _GROUP),
+        )
+        if await ordered.wait():
+            raise RuntimeError(f"the gate did not {order}")
+        await asyncio.sleep(then_s)
 
 
 async def _started(children: dict[str, subprocess.Popen[bytes]], folder: Path) -> None:
@@ -310,36 +353,6 @@ def _verify(files: _Files, bootstrap: str) -> bool:
         check=False,
     )
     return done.returncode == 0 and bool(orjson.loads(done.stdout).get("ok"))
-
-
-@contextmanager
-def _limited(limit_bytes: int) -> Iterator[Path | None]:
-    """A control group with that limit; None where none can be made."""
-    for root, name in _CGROUPS:
-        group = root / "stream-filter-bench"
-        if not (root / "cgroup.procs").exists():
-            continue
-        try:
-            group.mkdir(exist_ok=True)
-            (group / name).write_text(str(limit_bytes))
-        except OSError:
-            continue
-        try:
-            yield group
-        finally:
-            # Those in it have ended, or belong to the parent again.
-            for pid in (group / "cgroup.procs").read_text().split():
-                (root / "cgroup.procs").write_text(pid)
-            group.rmdir()
-        return
-    yield None
-
-
-def _peak_mb(group: Path | None) -> float | None:
-    for name in ("memory.peak", "memory.max_usage_in_bytes"):
-        if group and (group / name).exists():
-            return round(int((group / name).read_text()) / 1e6)
-    return None
 
 
 if __name__ == "__main__":
