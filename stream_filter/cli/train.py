@@ -6,12 +6,13 @@ import click
 
 from stream_filter.app.distilling import taught
 from stream_filter.app.pack_training import Stages, TrainingOrder, quality_of, train_pack
+from stream_filter.app.shipped_packs import STARTER, shipped_pack
 from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, runs
 from stream_filter.cli.quantities import Figure, OpenShare
 from stream_filter.cli.topic_rules import topic_rules
-from stream_filter.models.pack import load_pack
+from stream_filter.models.pack import ModelPack, load_pack
 from stream_filter.models.pack_writing import require_new
 from stream_filter.training.extra import DEFAULT_ENCODER
 
@@ -58,6 +59,14 @@ from stream_filter.training.extra import DEFAULT_ENCODER
     type=click.Path(path_type=Path),
     help="Distil: learn this pack's scores; EVENTS need no labels, and none are read.",
 )
+@click.option(
+    "--start-from",
+    "start_path",
+    metavar="PACK",
+    type=click.Path(path_type=Path),
+    help="A scout without an SLM begins from this pack's where that ranks held-out events better; "
+    f"`none`: from nothing.  [{STARTER}, where models/ has it]",
+)
 @click.option("--seed", type=click.IntRange(0), default=7, help="Of the split.  [7]")
 @click.option("--license", "license_name", default="proprietary", help="The pack's.  [proprietary]")
 @json_option
@@ -73,6 +82,7 @@ async def train(
     encoder: str,
     layers: int,
     teacher_path: Path | None,
+    start_path: Path | None,
     seed: int,
     license_name: str,
     as_json: bool,
@@ -93,6 +103,7 @@ async def train(
     require_new(out)
     rules = topic_rules(policy_path, topic)
     teacher = load_pack(teacher_path) if teacher_path else None
+    start = _start(start_path)
     events = labelled_events(events_path, rules=rules, needs_labels=teacher is None)
     source = f"labelled events of {topic or 'one stream'}"
     if teacher is not None:
@@ -114,6 +125,7 @@ async def train(
             encoder=encoder,
             layers=layers,
             told=lambda line: click.echo(line, err=True),
+            start=start,
         ),
     )
     quality = quality_of(trained.held_out, trained.split)
@@ -143,3 +155,10 @@ async def train(
     click.echo(f"\n{trained.split}")
     for note in trained.notes:
         click.echo(f"- {note}")
+
+
+def _start(given: Path | None) -> ModelPack | None:
+    if given == Path("none"):
+        return None
+    path = given or shipped_pack(STARTER)
+    return load_pack(path) if path else None

@@ -276,3 +276,43 @@ def test_distilled_from_a_teacher(invoke: Invoke, trained: Path, tmp_path: Path)
     assert np.abs(before - after).mean() < 0.1
     assert teacher.model_id in (tmp_path / "bare" / "README.md").read_text()
     assert "have both labels" not in (tmp_path / "bare" / "README.md").read_text()
+
+
+def test_a_scout_starts_from_one_that_knows_better(
+    invoke: Invoke, trained: Path, tmp_path: Path
+) -> None:
+    """Where that ranks held-out events better, the pack says what it started from, with both
+    figures; `none` starts from nothing; a start that does not help is left, and nothing is said."""
+    rng = random.Random(3)
+    rows = [line(rng) for _ in range(60)]
+    few = write(tmp_path / "few.jsonl", rows)
+    result = invoke("train", few, "--out", tmp_path / "begun", "--start-from", trained)
+    assert result.exit_code == 0, result.stderr
+    assert "from the start: forwards" in result.stderr
+    begun = load_pack(tmp_path / "begun").manifest
+    result = invoke("train", few, "--out", tmp_path / "scratch", "--start-from", "none")
+    assert result.exit_code == 0, result.stderr
+    assert "from the start" not in result.stderr
+    scratch = load_pack(tmp_path / "scratch").manifest
+    assert scratch.training.base == "none: character n-grams"
+    areas = [next(q.value for q in each.quality if q.metric == "auc") for each in (begun, scratch)]
+    assert areas[0] > areas[1]
+    own = load_pack(trained)
+    assert begun.training.base == f"the scout of own ({own.model_id})"
+    assert begun.license.base_weights == own.manifest.license.pack
+    card = (tmp_path / "begun" / "README.md").read_text()
+    assert f"without that the AUC on the same held-out events is {areas[1]:.4f}" in card
+
+
+def test_a_start_that_is_none(invoke: Invoke, labelled: Path, tmp_path: Path) -> None:
+    """A pack without a scout, and what is no pack, are refused before anything is read."""
+    slm = Path(__file__).parents[2] / "models" / "demo-platform"
+    for start, problem in (
+        (slm, "has no scout to start from"),
+        (tmp_path / "none-such", "none-such"),
+    ):
+        result = invoke("train", labelled, "--out", tmp_path / "pack", "--start-from", start)
+        assert result.exit_code == 2
+        assert problem in result.stderr
+        assert "strength" not in result.stderr
+        assert not (tmp_path / "pack").exists()
