@@ -107,20 +107,51 @@ def train_scout(
             best = share, found
     assert best is not None, "the first strength is always tried"
     held_out = best[1]
+    everything = np.ones(len(events.codes), np.bool_)
+    fitted = _fit(events, ngrams, everything, held_out.strength)
+    return finished(events, fitted, held_out, tried_all=tried == len(STRENGTHS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """Raw logits of held-out events as chances."""
+
+    slope: float
+    intercept: float
+    scores: Floats
+    """Shape (n,): of the held-out events."""
+
+
+def calibrated(events: LabelledEvents, held_out: HeldOut) -> Calibrated:
+    """By what is true of the held-out events."""
     rows = held_out.tested
     slope, intercept = fit_calibration(
         held_out.logits[rows], events.important[rows] == 1, events.weights[rows]
     )
-    everything = np.ones(len(events.codes), np.bool_)
-    fitted = _fit(events, ngrams, everything, held_out.strength)
+    scores = 0.5 + 0.5 * np.tanh(0.5 * (slope * held_out.logits + intercept))
+    return Calibrated(slope=slope, intercept=intercept, scores=scores)
+
+
+def finished(
+    events: LabelledEvents, fitted: FittedScout, held_out: HeldOut, *, tried_all: bool
+) -> TrainedScout:
+    """The fitted scout, calibrated by what its twins said of held-out events."""
+    found = calibrated(events, held_out)
     return TrainedScout(
         fitted=fitted,
-        slope=slope,
-        intercept=intercept + slope * fitted.offset,
+        slope=found.slope,
+        intercept=found.intercept + found.slope * fitted.offset,
         held_out=held_out,
-        scores=0.5 + 0.5 * np.tanh(0.5 * (slope * held_out.logits + intercept)),
-        tried_all=tried == len(STRENGTHS),
+        scores=found.scores,
+        tried_all=tried_all,
     )
+
+
+def counted_by_text(events: LabelledEvents, rows: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """`by_text`, with weights of which an event of average weight has 1, so that the penalty means
+    the same everywhere."""
+    important, mass = events.by_text(rows)
+    return important, mass * (rows.sum() / mass.sum())
 
 
 def _held_out(
@@ -145,13 +176,12 @@ def _held_out(
 def _fit(
     events: LabelledEvents, ngrams: Ngrams, rows: NDArray[np.bool_], strength: float
 ) -> FittedScout:
-    important, mass = events.by_text(rows)
+    important, mass = counted_by_text(events, rows)
     there = mass > 0
     return fit_scout(
         ngrams.of(there),
         important[there],
-        # An event of average weight counts as one, so that the penalty means the same everywhere.
-        mass[there] * (rows.sum() / mass.sum()),
+        mass[there],
         buckets=HASHING.buckets,
         strength=strength,
     )

@@ -6,6 +6,7 @@ import click
 
 from stream_filter.app.distilling import taught
 from stream_filter.app.pack_training import Stages, TrainingOrder, quality_of, train_pack
+from stream_filter.app.unlabelled_texts import read_unlabelled
 from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, runs
@@ -58,6 +59,15 @@ from stream_filter.training.extra import DEFAULT_ENCODER
     type=click.Path(path_type=Path),
     help="Distil: learn this pack's scores; EVENTS need no labels, and none are read.",
 )
+@click.option(
+    "--unlabelled",
+    "unlabelled_paths",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Events of the stream without labels, read as EVENTS are: the SLM teaches the scout what "
+    "they say, and then reads fewer texts. May be given more than once.",
+)
 @click.option("--seed", type=click.IntRange(0), default=7, help="Of the split.  [7]")
 @click.option("--license", "license_name", default="proprietary", help="The pack's.  [proprietary]")
 @json_option
@@ -73,6 +83,7 @@ async def train(
     encoder: str,
     layers: int,
     teacher_path: Path | None,
+    unlabelled_paths: tuple[Path, ...],
     seed: int,
     license_name: str,
     as_json: bool,
@@ -88,12 +99,14 @@ async def train(
 
     \b
     stream-filter train labelled.jsonl --policy policy.yaml --topic a.logs --out models/a-logs
+    stream-filter train labelled.jsonl --unlabelled stream.jsonl.gz --out models/own
     stream-filter train unlabelled.jsonl --teacher models/large --out models/small
     """
     require_new(out)
     rules = topic_rules(policy_path, topic)
     teacher = load_pack(teacher_path) if teacher_path else None
     events = labelled_events(events_path, rules=rules, needs_labels=teacher is None)
+    unlabelled = read_unlabelled(unlabelled_paths, rules=rules) if unlabelled_paths else None
     source = f"labelled events of {topic or 'one stream'}"
     if teacher is not None:
         events = taught(teacher, events, seed=seed)
@@ -115,6 +128,7 @@ async def train(
             layers=layers,
             told=lambda line: click.echo(line, err=True),
         ),
+        unlabelled,
     )
     quality = quality_of(trained.held_out, trained.split)
     if as_json:

@@ -1,0 +1,213 @@
+"""A scout learns from the SLM what texts say that nobody has labelled; and what that costs.
+
+What was taught is no longer new to the scout: of a stream's own kinds of texts the SLM then reads
+few.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_filter.app.labelled_events import LabelledEvents
+from stream_filter.app.scout_training import (
+    HASHING,
+    WINDOW,
+    HeldOut,
+    TrainedScout,
+    calibrated,
+    counted_by_text,
+    finished,
+)
+from stream_filter.app.stage_folds import stage_folds
+from stream_filter.app.unlabelled_texts import UnlabelledTexts
+from stream_filter.core.banding import ALL, auc_loss, choose_band
+from stream_filter.models import manifest
+from stream_filter.models.scout_fitting import FittedScout, Ngrams, fit_scout, ngrams_of
+
+MOST_TAUGHT = 10_000
+"""Distinct texts: half a minute of fitting."""
+MASS = 1.0
+"""Of all that is taught, in times of all that is labelled."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What is to be taught, and how long."""
+
+    unlabelled: UnlabelledTexts
+    seed: int
+    until_s: float
+    """By `clock_s`. What does not fit is left out, and said."""
+    clock_s: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """An SLM, and what its twins said of events that they were not trained on."""
+
+    score: Callable[[Sequence[str]], NDArray[np.float32]]
+    texts_per_s: float
+    folds: Sequence[NDArray[np.bool_]]
+    """Each of shape (n,): which events were held out together."""
+    scores: Floats
+    """Shape (n,): of the held-out events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaughtScout:
+    """A scout that was taught, and what that costs."""
+
+    scout: TrainedScout
+    """What its taught twins said of held-out events is its `held_out`."""
+    unseen: float
+    """The share of new n-grams from which on the SLM reads a text."""
+    facts: manifest.Taught
+
+
+def taught_scout(
+    events: LabelledEvents,
+    scout: TrainedScout,
+    teacher: Teacher,
+    lesson: Lesson,
+    *,
+    unseen: float,
+    most_loss: float,
+) -> tuple[TaughtScout | None, list[str]]:
+    """`scout`, fitted again to its labels and to what the SLM says of the lesson's texts; or None;
+    and what there is to tell. It is not taught where that would lose more than `most_loss` of AUC
+    against an SLM that reads all, on kinds that were taught. `unseen`: the band of the scout as it
+    was, whose figure for kinds that nobody taught holds on.
+    """
+    given = lesson.unlabelled
+    notes = []
+    if given.labelled:
+        notes.append(f"{given.labelled:,} unlabelled events have a label: it was not read.")
+
+    def not_taught(reason: str) -> tuple[None, list[str]]:
+        return None, [*notes, f"The scout was not taught by unlabelled events: {reason}."]
+
+    known = set(events.texts)
+    texts = [text for text in given.texts if text not in known]
+    if not texts:
+        return not_taught("all of their texts have labels")
+    if unseen == ALL:
+        return not_taught("the SLM reads every text")
+    rehearsal = rehearsed(events, scout.held_out, teacher, lesson)
+    held_out = rehearsal.held_out
+    folds = stage_folds(
+        events,
+        teacher.folds,
+        first=calibrated(events, held_out).scores,
+        second=teacher.scores,
+        unseen=held_out.unseen,
+    )
+    known_enough = choose_band(folds, most_loss=most_loss).unseen
+    if known_enough == ALL:
+        loss = auc_loss(folds, unseen)
+        return not_taught(f"it would lose {loss:.4f} of AUC against the SLM")
+    unseen = min(unseen, known_enough)
+    left_s = lesson.until_s - lesson.clock_s()
+    fits_s = left_s - rehearsal.seconds_per_text * len(events.texts)
+    room = int(fits_s / (rehearsal.seconds_per_text + 1 / teacher.texts_per_s))
+    if room <= 0:
+        return not_taught("the time was up")
+    order = np.random.default_rng(lesson.seed).permutation(len(texts)).tolist()
+    chosen = [texts[at] for at in order[: min(room, MOST_TAUGHT)]]
+    scores = teacher.score(chosen).astype(np.float64)
+    fitted = fit_taught(events, chosen, scores, strength=held_out.strength)
+    tested = held_out.tested
+    at = np.unique(events.codes[tested], return_index=True)[1]
+    facts = manifest.Taught(
+        texts=len(chosen),
+        data_sha256=given.sha256,
+        read_share=round(float((held_out.unseen >= unseen)[tested][at].mean()), 4),
+        auc_loss=round(auc_loss(folds, unseen), 5),
+    )
+    few = " (the time was up before more)" if room < min(len(texts), MOST_TAUGHT) else ""
+    notes.append(
+        f"The SLM taught the scout {len(chosen):,} of {len(texts):,} distinct texts without a "
+        f"label{few}, of {given.events:,} events. On held-out kinds of texts, half of them taught, "
+        f"both stages lose {facts.auc_loss:.4f} of AUC against the SLM, which reads "
+        f"{facts.read_share:.1%}."
+    )
+    return TaughtScout(
+        scout=finished(events, fitted, held_out, tried_all=scout.tried_all),
+        unseen=unseen,
+        facts=facts,
+    ), notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What taught twins of a scout say of events that were held out."""
+
+    held_out: HeldOut
+    seconds_per_text: float
+    """That a fit took."""
+
+
+def rehearsed(
+    events: LabelledEvents, untaught: HeldOut, teacher: Teacher, lesson: Lesson
+) -> Rehearsal:
+    """In each fold, the SLM that has not seen it teaches one half of the texts, beside the labels
+    of the other folds, and the twin reads the other half; then the halves change places. So what
+    is read is of kinds that were taught, but no text that was.
+    """
+    ngrams = ngrams_of(events.texts, HASHING)
+    said = np.zeros(len(events.texts))
+    said[events.codes] = teacher.scores
+    rng = np.random.default_rng(lesson.seed)
+    logits, unseen = np.zeros(len(events.texts)), np.zeros(len(events.texts))
+    fitted_texts, began_s = 0, lesson.clock_s()
+    for fold in teacher.folds:
+        important, mass = counted_by_text(events, ~fold)
+        labelled = mass.sum()
+        codes = rng.permutation(np.unique(events.codes[fold]))
+        important[codes] = said[codes]
+        for lesson_codes, read in ((codes[::2], codes[1::2]), (codes[1::2], codes[::2])):
+            mass[codes] = 0.0
+            mass[lesson_codes] = MASS * labelled / max(1, len(lesson_codes))
+            fitted = _fit(ngrams, important, mass, untaught.strength)
+            fitted_texts += int((mass > 0).sum())
+            texts = [events.texts[code] for code in read.tolist()]
+            logits[read], unseen[read] = fitted.read(texts, HASHING, WINDOW)
+    return Rehearsal(
+        held_out=HeldOut(
+            tested=np.logical_or.reduce(teacher.folds),
+            logits=logits[events.codes],
+            unseen=unseen[events.codes],
+            strength=untaught.strength,
+            split=f"{untaught.split}; of these the SLM had taught one half of the texts, the other "
+            "was read",
+        ),
+        seconds_per_text=(lesson.clock_s() - began_s) / max(1, fitted_texts),
+    )
+
+
+def fit_taught(
+    events: LabelledEvents, texts: Sequence[str], scores: Floats, *, strength: float
+) -> FittedScout:
+    """From all labels, and what the SLM says of `texts`, shape (texts,): none of them labelled."""
+    important, mass = counted_by_text(events, np.ones(len(events.codes), np.bool_))
+    return _fit(
+        ngrams_of([*events.texts, *texts], HASHING),
+        np.append(important, scores),
+        np.append(mass, np.full(len(texts), MASS * mass.sum() / len(texts))),
+        strength,
+    )
+
+
+def _fit(ngrams: Ngrams, important: Floats, weights: Floats, strength: float) -> FittedScout:
+    there = weights > 0
+    return fit_scout(
+        ngrams.of(there),
+        important[there],
+        weights[there],
+        buckets=HASHING.buckets,
+        strength=strength,
+    )
