@@ -131,6 +131,8 @@ async def train(
         unlabelled,
     )
     quality = quality_of(trained.held_out, trained.split)
+    manifest = trained.pack.manifest
+    by_slm = manifest.band.taught if manifest.band else None
     if as_json:
         print_json(
             {
@@ -142,7 +144,8 @@ async def train(
                 "events_without_text": events.without_text,
                 "contradicted_texts": events.contradicted,
                 "tried_all": trained.tried_all,
-                "stages": [stage.kind for stage in trained.pack.manifest.stages],
+                "stages": [stage.kind for stage in manifest.stages],
+                "taught_texts": by_slm.texts if by_slm else 0,
                 "notes": trained.notes,
                 "quality": [figure.model_dump(mode="json") for figure in quality],
             }
