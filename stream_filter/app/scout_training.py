@@ -62,6 +62,8 @@ class TrainedScout:
     """Shape (n,): calibrated, of the held-out events."""
     tried_all: bool
     """False where the time was up before every strength was tried."""
+    fit_s: float
+    """Seconds that the fit to all labels took."""
 
     @property
     def calibration(self) -> Affine:
@@ -107,9 +109,18 @@ def train_scout(
             best = share, found
     assert best is not None, "the first strength is always tried"
     held_out = best[1]
-    everything = np.ones(len(events.codes), np.bool_)
+    everything, began_s = np.ones(len(events.codes), np.bool_), clock_s()
     fitted = _fit(events, ngrams, everything, held_out.strength)
-    return finished(events, fitted, held_out, tried_all=tried == len(STRENGTHS))
+    platt = calibrated(events, held_out)
+    return TrainedScout(
+        fitted=fitted,
+        slope=platt.slope,
+        intercept=platt.intercept + platt.slope * fitted.offset,
+        held_out=held_out,
+        scores=platt.scores,
+        tried_all=tried == len(STRENGTHS),
+        fit_s=clock_s() - began_s,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,21 +141,6 @@ def calibrated(events: LabelledEvents, held_out: HeldOut) -> Calibrated:
     )
     scores = 0.5 + 0.5 * np.tanh(0.5 * (slope * held_out.logits + intercept))
     return Calibrated(slope=slope, intercept=intercept, scores=scores)
-
-
-def finished(
-    events: LabelledEvents, fitted: FittedScout, held_out: HeldOut, *, tried_all: bool
-) -> TrainedScout:
-    """The fitted scout, calibrated by what its twins said of held-out events."""
-    found = calibrated(events, held_out)
-    return TrainedScout(
-        fitted=fitted,
-        slope=found.slope,
-        intercept=found.intercept + found.slope * fitted.offset,
-        held_out=held_out,
-        scores=found.scores,
-        tried_all=tried_all,
-    )
 
 
 def counted_by_text(events: LabelledEvents, rows: NDArray[np.bool_]) -> tuple[Floats, Floats]:

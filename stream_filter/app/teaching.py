@@ -6,7 +6,7 @@ few.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from stream_filter.app.scout_training import (
     TrainedScout,
     calibrated,
     counted_by_text,
-    finished,
 )
 from stream_filter.app.stage_folds import stage_folds
 from stream_filter.app.unlabelled_texts import UnlabelledTexts
@@ -84,12 +83,9 @@ def taught_scout(
     was, whose figure for kinds that nobody taught holds on.
     """
     given = lesson.unlabelled
-    notes = []
-    if given.labelled:
-        notes.append(f"{given.labelled:,} unlabelled events have a label: it was not read.")
 
     def not_taught(reason: str) -> tuple[None, list[str]]:
-        return None, [*notes, f"The scout was not taught by unlabelled events: {reason}."]
+        return None, [*given.notes, f"The scout was not taught by unlabelled events: {reason}."]
 
     known = set(events.texts)
     texts = [text for text in given.texts if text not in known]
@@ -97,12 +93,16 @@ def taught_scout(
         return not_taught("all of their texts have labels")
     if unseen == ALL:
         return not_taught("the SLM reads every text")
-    rehearsal = rehearsed(events, scout.held_out, teacher, lesson)
-    held_out = rehearsal.held_out
+    wanted = min(len(texts), MOST_TAUGHT)
+    room = _room(scout.fit_s, len(events.texts), teacher, lesson)
+    if room <= 0:
+        return not_taught("the time was up")
+    held_out = rehearsed(events, scout.held_out, teacher, seed=lesson.seed)
+    found = calibrated(events, held_out)
     folds = stage_folds(
         events,
         teacher.folds,
-        first=calibrated(events, held_out).scores,
+        first=found.scores,
         second=teacher.scores,
         unseen=held_out.unseen,
     )
@@ -111,81 +111,79 @@ def taught_scout(
         loss = auc_loss(folds, unseen)
         return not_taught(f"it would lose {loss:.4f} of AUC against the SLM")
     unseen = min(unseen, known_enough)
-    left_s = lesson.until_s - lesson.clock_s()
-    fits_s = left_s - rehearsal.seconds_per_text * len(events.texts)
-    room = int(fits_s / (rehearsal.seconds_per_text + 1 / teacher.texts_per_s))
-    if room <= 0:
-        return not_taught("the time was up")
     order = np.random.default_rng(lesson.seed).permutation(len(texts)).tolist()
-    chosen = [texts[at] for at in order[: min(room, MOST_TAUGHT)]]
-    scores = teacher.score(chosen).astype(np.float64)
-    fitted = fit_taught(events, chosen, scores, strength=held_out.strength)
+    lessons = [texts[at] for at in order[: min(room, wanted)]]
+    fitted = fit_taught(
+        events, lessons, teacher.score(lessons).astype(np.float64), strength=held_out.strength
+    )
     tested = held_out.tested
     at = np.unique(events.codes[tested], return_index=True)[1]
     facts = manifest.Taught(
-        texts=len(chosen),
+        texts=len(lessons),
         data_sha256=given.sha256,
         read_share=round(float((held_out.unseen >= unseen)[tested][at].mean()), 4),
         auc_loss=round(auc_loss(folds, unseen), 5),
     )
-    few = " (the time was up before more)" if room < min(len(texts), MOST_TAUGHT) else ""
-    notes.append(
-        f"The SLM taught the scout {len(chosen):,} of {len(texts):,} distinct texts without a "
-        f"label{few}, of {given.events:,} events. On held-out kinds of texts, half of them taught, "
-        f"both stages lose {facts.auc_loss:.4f} of AUC against the SLM, which reads "
-        f"{facts.read_share:.1%}."
-    )
+    few = " (the time was up before more)" if room < wanted else ""
     return TaughtScout(
-        scout=finished(events, fitted, held_out, tried_all=scout.tried_all),
+        scout=replace(
+            scout,
+            fitted=fitted,
+            slope=found.slope,
+            intercept=found.intercept + found.slope * fitted.offset,
+            held_out=held_out,
+            scores=found.scores,
+        ),
         unseen=unseen,
         facts=facts,
-    ), notes
+    ), [
+        *given.notes,
+        f"The SLM taught the scout {len(lessons):,} of {len(texts):,} distinct texts without a "
+        f"label{few}, of {given.events:,} events. On held-out kinds of texts, half of them taught, "
+        f"both stages lose {facts.auc_loss:.4f} of AUC against the SLM, which reads "
+        f"{facts.read_share:.1%}.",
+    ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
-    """What taught twins of a scout say of events that were held out."""
+def _room(fit_s: float, labelled: int, teacher: Teacher, lesson: Lesson) -> int:
+    """How many texts can be taught in the time that is left. `fit_s`: what the fit to the
+    `labelled` texts took."""
+    left_s = lesson.until_s - lesson.clock_s()
+    # Two twins a fold, and the labels' part of the last fit.
+    left_s -= fit_s * (2 * len(teacher.folds) + 1)
+    return int(left_s / (fit_s / labelled + 1 / teacher.texts_per_s))
 
-    held_out: HeldOut
-    seconds_per_text: float
-    """That a fit took."""
 
+def rehearsed(events: LabelledEvents, untaught: HeldOut, teacher: Teacher, *, seed: int) -> HeldOut:
+    """What taught twins of the scout say of held-out events.
 
-def rehearsed(
-    events: LabelledEvents, untaught: HeldOut, teacher: Teacher, lesson: Lesson
-) -> Rehearsal:
-    """In each fold, the SLM that has not seen it teaches one half of the texts, beside the labels
-    of the other folds, and the twin reads the other half; then the halves change places. So what
-    is read is of kinds that were taught, but no text that was.
+    In each fold, the SLM that has not seen it teaches one half of the texts, beside the labels of
+    the other folds, and the twin reads the other half; then the halves change places. So what is
+    read is of kinds that were taught, but no text that was.
     """
     ngrams = ngrams_of(events.texts, HASHING)
     said = np.zeros(len(events.texts))
     said[events.codes] = teacher.scores
-    rng = np.random.default_rng(lesson.seed)
+    rng = np.random.default_rng(seed)
     logits, unseen = np.zeros(len(events.texts)), np.zeros(len(events.texts))
-    fitted_texts, began_s = 0, lesson.clock_s()
     for fold in teacher.folds:
         important, mass = counted_by_text(events, ~fold)
         labelled = mass.sum()
         codes = rng.permutation(np.unique(events.codes[fold]))
         important[codes] = said[codes]
-        for lesson_codes, read in ((codes[::2], codes[1::2]), (codes[1::2], codes[::2])):
+        for lessons, read in ((codes[::2], codes[1::2]), (codes[1::2], codes[::2])):
             mass[codes] = 0.0
-            mass[lesson_codes] = MASS * labelled / max(1, len(lesson_codes))
+            mass[lessons] = MASS * labelled / max(1, len(lessons))
             fitted = _fit(ngrams, important, mass, untaught.strength)
-            fitted_texts += int((mass > 0).sum())
             texts = [events.texts[code] for code in read.tolist()]
             logits[read], unseen[read] = fitted.read(texts, HASHING, WINDOW)
-    return Rehearsal(
-        held_out=HeldOut(
-            tested=np.logical_or.reduce(teacher.folds),
-            logits=logits[events.codes],
-            unseen=unseen[events.codes],
-            strength=untaught.strength,
-            split=f"{untaught.split}; of these the SLM had taught one half of the texts, the other "
-            "was read",
-        ),
-        seconds_per_text=(lesson.clock_s() - began_s) / max(1, fitted_texts),
+    return HeldOut(
+        tested=np.logical_or.reduce(teacher.folds),
+        logits=logits[events.codes],
+        unseen=unseen[events.codes],
+        strength=untaught.strength,
+        split=f"{untaught.split}; of these the SLM had taught one half of the texts, the other was "
+        "read",
     )
 
 

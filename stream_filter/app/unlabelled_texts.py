@@ -27,6 +27,15 @@ class UnlabelledTexts:
     sha256: str
     """Of what was read."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What of the events was not used."""
+        said = (
+            (self.labelled, "unlabelled events have a label: it was not read."),
+            (self.without_text, "unlabelled events had no text to read and were left out."),
+        )
+        return [f"{count:,} {what}" for count, what in said if count]
+
 
 def read_unlabelled(
     paths: Sequence[Path], *, rules: TopicPolicy | None, most_texts: int = MOST_TEXTS_READ
