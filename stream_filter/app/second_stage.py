@@ -20,6 +20,9 @@ from stream_filter.models.onnx_scorer import OnnxScorer
 MOST_AUC_LOSS = 0.005
 """What the band may cost against an SLM that reads all, on events of kinds that neither has seen.
 In a stream most are of known kinds: there it costs a tenth of that."""
+MOST_TAUGHT_AUC_LOSS = 2 * MOST_AUC_LOSS
+"""What a taught scout may cost so: the band's loss on what is new to it even then, and as much
+again on what it was taught."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ def second_stage(
             scores=trained.scores,
         )
         taught, said_of_it = taught_scout(
-            events, scout, teacher, lesson, unseen=unseen, most_loss=MOST_AUC_LOSS
+            events, scout, teacher, lesson, unseen=unseen, most_loss=MOST_TAUGHT_AUC_LOSS
         )
         notes += said_of_it
     if taught is not None:

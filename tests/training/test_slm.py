@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from stream_filter.app.second_stage import MOST_AUC_LOSS
+from stream_filter.app.second_stage import MOST_TAUGHT_AUC_LOSS
 from stream_filter.cli.main import main
 from stream_filter.models.pack import load_pack
 from stream_filter.models.staged_scorer import StagedScorer
@@ -138,7 +138,7 @@ def test_a_training_goes_on_after_a_break(
     assert band is not None
     assert band.taught is not None
     assert band.taught.texts == len(NEW)
-    assert band.taught.auc_loss <= MOST_AUC_LOSS
+    assert band.taught.auc_loss <= MOST_TAUGHT_AUC_LOSS
     scorer = StagedScorer(packs[0], threads=1)
     assert not scorer.unsure(NEW).any()
     by_stage = scorer.score_by_stage(NEW)
