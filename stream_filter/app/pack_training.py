@@ -21,6 +21,8 @@ from stream_filter.app.scout_training import HASHING, MOST_TEXTS, WINDOW, Traine
 from stream_filter.app.second_stage import second_stage
 from stream_filter.app.slm_training import FEWEST_LABELS, SlmChoice
 from stream_filter.app.splits import unsplit_groups
+from stream_filter.app.teaching import Lesson
+from stream_filter.app.unlabelled_texts import UnlabelledTexts
 from stream_filter.core.canonical import MASK_SET_VERSION
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.ranking import reliability
@@ -35,6 +37,8 @@ from stream_filter.training.extra import DEFAULT_ENCODER, INSTALL, missing_modul
 
 _SCOUT_SECONDS = 0.25
 """Of the time: for the scout, where an SLM comes after it."""
+_TEACHING_SECONDS = 0.15
+"""Of the time: for what the SLM teaches the scout, where there are unlabelled texts."""
 
 
 class Stages(StrEnum):
@@ -74,8 +78,14 @@ class TrainedPack:
     notes: list[str]
 
 
-def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> TrainedPack:
-    """Train a scout, and where it pays an SLM, and write them as a pack at `folder`.
+def train_pack(
+    folder: Path,
+    events: LabelledEvents,
+    order: TrainingOrder,
+    unlabelled: UnlabelledTexts | None = None,
+) -> TrainedPack:
+    """Train a scout, and where it pays an SLM, and write them as a pack at `folder`. The SLM
+    teaches the scout what the `unlabelled` texts say.
 
     The same events, seed and libraries give the same pack, if the time suffices for all that is
     tried. Raises ConfigError where the labels do not suffice, or the extra that an SLM needs is not
@@ -97,28 +107,37 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
         start=_start_of(order) if reason else None,
         told=order.told,
     )
-    second = None
+    second, every_fold = None, trained.held_out.tested
     if reason is None:
         choice = SlmChoice(
             encoder=order.encoder,
             layers=order.layers,
             seed=order.seed,
-            until_s=until_s,
+            until_s=until_s - (order.seconds * _TEACHING_SECONDS if unlabelled else 0.0),
             workspace=_workspace(folder),
             told=order.told,
         )
         second, reason = second_stage(
-            events, trained, choice, recall=order.recall, is_asked=order.stages is Stages.BOTH
+            events,
+            trained,
+            choice,
+            recall=order.recall,
+            is_asked=order.stages is Stages.BOTH,
+            lesson=Lesson(unlabelled=unlabelled, seed=order.seed, until_s=until_s)
+            if unlabelled
+            else None,
         )
     if reason:
         order.told(f"the scout alone: {reason}")
+    if second:
+        trained = second.scout
     rows = second.tested if second else trained.held_out.tested
     scores = second.scores if second else trained.scores
     important = events.important == 1
     columns = scores[rows], important[rows], events.weights[rows]
     measured = figures(*columns, unsplit_groups(events)[rows], seed=order.seed)
     split = trained.held_out.split
-    if second and not (rows == trained.held_out.tested).all():
+    if not (rows == every_fold).all():
         split = f"some folds of: {split}"
     quality = (*quality_of(measured, split), *(second.parity if second else ()))
     start = order.start if trained.from_scratch_auc is not None else None
@@ -139,6 +158,11 @@ def train_pack(folder: Path, events: LabelledEvents, order: TrainingOrder) -> Tr
     notes = _notes(events, trained, start, read)
     if reason:
         notes.append(f"The scout alone: {reason}.")
+        if unlabelled:
+            notes.append(
+                "The unlabelled events were not used: only an SLM can say what they mean, and the "
+                "pack has none."
+            )
     if second:
         notes += second.notes
     description = "P(important) of an event, by its character n-grams" + (

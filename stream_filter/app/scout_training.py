@@ -65,8 +65,10 @@ class TrainedScout:
     """Shape (n,): calibrated, of the held-out events."""
     tried_all: bool
     """False where the time was up before every setting was tried."""
-    from_scratch_auc: float | None = None
+    from_scratch_auc: float | None
     """Of held-out events, without the start; None where it has none."""
+    fit_s: float
+    """Seconds that the fit to all labels took."""
 
     @property
     def calibration(self) -> Affine:
@@ -123,21 +125,46 @@ def train_scout(
             held_out, from_scratch_auc = found, before
         else:
             products = None
+    everything, began_s = np.ones(len(events.codes), np.bool_), clock_s()
+    fitted = _fit(events, ngrams, everything, held_out.strength, products)
+    platt = calibrated(events, held_out)
+    return TrainedScout(
+        fitted=fitted,
+        slope=platt.slope,
+        intercept=platt.intercept + platt.slope * fitted.offset,
+        held_out=held_out,
+        scores=platt.scores,
+        tried_all=tried == len(STRENGTHS),
+        from_scratch_auc=from_scratch_auc,
+        fit_s=clock_s() - began_s,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """Raw logits of held-out events as chances."""
+
+    slope: float
+    intercept: float
+    scores: Floats
+    """Shape (n,): of the held-out events."""
+
+
+def calibrated(events: LabelledEvents, held_out: HeldOut) -> Calibrated:
+    """By what is true of the held-out events."""
     rows = held_out.tested
     slope, intercept = fit_calibration(
         held_out.logits[rows], events.important[rows] == 1, events.weights[rows]
     )
-    everything = np.ones(len(events.codes), np.bool_)
-    fitted = _fit(events, ngrams, everything, held_out.strength, products)
-    return TrainedScout(
-        fitted=fitted,
-        slope=slope,
-        intercept=intercept + slope * fitted.offset,
-        held_out=held_out,
-        scores=0.5 + 0.5 * np.tanh(0.5 * (slope * held_out.logits + intercept)),
-        tried_all=tried == len(STRENGTHS),
-        from_scratch_auc=from_scratch_auc,
-    )
+    scores = 0.5 + 0.5 * np.tanh(0.5 * (slope * held_out.logits + intercept))
+    return Calibrated(slope=slope, intercept=intercept, scores=scores)
+
+
+def counted_by_text(events: LabelledEvents, rows: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """`by_text`, with weights of which an event of average weight has 1, so that the penalty means
+    the same everywhere."""
+    important, mass = events.by_text(rows)
+    return important, mass * (rows.sum() / mass.sum())
 
 
 def _measured(events: LabelledEvents, found: HeldOut, recall: float) -> tuple[float, float]:
@@ -174,13 +201,12 @@ def _fit(
     strength: float,
     start: Floats | None,
 ) -> FittedScout:
-    important, mass = events.by_text(rows)
+    important, mass = counted_by_text(events, rows)
     there = mass > 0
     return fit_scout(
         ngrams.of(there),
         important[there],
-        # An event of average weight counts as one, so that the penalty means the same everywhere.
-        mass[there] * (rows.sum() / mass.sum()),
+        mass[there],
         buckets=HASHING.buckets,
         strength=strength,
         start=start,

@@ -7,6 +7,7 @@ import click
 from stream_filter.app.distilling import taught
 from stream_filter.app.pack_training import Stages, TrainingOrder, quality_of, train_pack
 from stream_filter.app.shipped_packs import STARTER, shipped_pack
+from stream_filter.app.unlabelled_texts import read_unlabelled
 from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, runs
@@ -67,6 +68,15 @@ from stream_filter.training.extra import DEFAULT_ENCODER
     help="A scout without an SLM begins from this pack's where that ranks held-out events better; "
     f"`none`: from nothing.  [{STARTER}, where models/ has it]",
 )
+@click.option(
+    "--unlabelled",
+    "unlabelled_paths",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Events of the stream without labels, read as EVENTS are: the SLM teaches the scout what "
+    "they say, and then reads fewer texts. May be given more than once.",
+)
 @click.option("--seed", type=click.IntRange(0), default=7, help="Of the split.  [7]")
 @click.option("--license", "license_name", default="proprietary", help="The pack's.  [proprietary]")
 @json_option
@@ -83,6 +93,7 @@ async def train(
     layers: int,
     teacher_path: Path | None,
     start_path: Path | None,
+    unlabelled_paths: tuple[Path, ...],
     seed: int,
     license_name: str,
     as_json: bool,
@@ -98,6 +109,7 @@ async def train(
 
     \b
     stream-filter train labelled.jsonl --policy policy.yaml --topic a.logs --out models/a-logs
+    stream-filter train labelled.jsonl --unlabelled stream.jsonl.gz --out models/own
     stream-filter train unlabelled.jsonl --teacher models/large --out models/small
     """
     require_new(out)
@@ -105,6 +117,7 @@ async def train(
     teacher = load_pack(teacher_path) if teacher_path else None
     start = _start(start_path)
     events = labelled_events(events_path, rules=rules, needs_labels=teacher is None)
+    unlabelled = read_unlabelled(unlabelled_paths, rules=rules) if unlabelled_paths else None
     source = f"labelled events of {topic or 'one stream'}"
     if teacher is not None:
         events = taught(teacher, events, seed=seed)
@@ -127,8 +140,11 @@ async def train(
             told=lambda line: click.echo(line, err=True),
             start=start,
         ),
+        unlabelled,
     )
     quality = quality_of(trained.held_out, trained.split)
+    manifest = trained.pack.manifest
+    by_slm = manifest.band.taught if manifest.band else None
     if as_json:
         print_json(
             {
@@ -140,7 +156,8 @@ async def train(
                 "events_without_text": events.without_text,
                 "contradicted_texts": events.contradicted,
                 "tried_all": trained.tried_all,
-                "stages": [stage.kind for stage in trained.pack.manifest.stages],
+                "stages": [stage.kind for stage in manifest.stages],
+                "taught_texts": by_slm.texts if by_slm else 0,
                 "notes": trained.notes,
                 "quality": [figure.model_dump(mode="json") for figure in quality],
             }

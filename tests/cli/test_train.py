@@ -316,3 +316,31 @@ def test_a_start_that_is_none(invoke: Invoke, labelled: Path, tmp_path: Path) ->
         assert problem in result.stderr
         assert "strength" not in result.stderr
         assert not (tmp_path / "pack").exists()
+
+
+def test_without_an_slm_nobody_teaches(invoke: Invoke, labelled: Path, tmp_path: Path) -> None:
+    """Unlabelled events for a scout alone: the scout is the one that labels alone make, and the
+    reason is told."""
+    unlabelled = write(tmp_path / "u.jsonl", [{"text": "nobody knows"}])
+    asked = ("train", labelled, "--stages", "scout", "--json")
+    assert invoke(*asked, "--out", tmp_path / "plain").exit_code == 0
+    result = invoke(*asked, "--out", tmp_path / "own", "--unlabelled", unlabelled)
+    assert result.exit_code == 0, result.stderr
+    assert any("only an SLM" in note for note in json.loads(result.stdout)["notes"])
+    assert "unlabelled events were not used" in (tmp_path / "own" / "README.md").read_text()
+    made = [(tmp_path / name / "scout.npy").read_bytes() for name in ("plain", "own")]
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"important": true}', '{"event": {}}', None])
+def test_unlabelled_events_that_are_none(
+    invoke: Invoke, labelled: Path, tmp_path: Path, line: str | None
+) -> None:
+    """One line that names the place, exit 2, before any training."""
+    path = tmp_path / "u.jsonl"
+    if line is not None:
+        path.write_text(f'{{"text": "good"}}\n{line}\n')
+    result = invoke("train", labelled, "--out", tmp_path / "own", "--unlabelled", path)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert (f"{path}:2: " if line else f"{path}: cannot be read") in result.stderr
