@@ -3,28 +3,20 @@
 import hashlib
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from stream_filter.app.line_file import numbered_lines
+from stream_filter.app.event_texts import EventTexts, Row, event_rows
 from stream_filter.app.text_thinning import TextThinning
 from stream_filter.core.errors import ConfigError
-from stream_filter.core.policy import Format, TopicPolicy
-from stream_filter.formats.text_reader import (
-    canonical_texts,
-    field_text,
-    text_reader,
-    with_equal_digits,
-)
+from stream_filter.core.policy import TopicPolicy
 
-_LINES = 5_000
 MOST_TEXTS_READ = 100_000
 """Distinct texts that are kept of a file; of more, a sample is drawn on the way."""
 NO_LABEL = -1
@@ -86,20 +78,13 @@ def read_labelled(
     Raises ConfigError with the line.
     """
     found = _Columns(slices=list(slices), thinning=TextThinning(most_texts))
-    read = _Texts(rules)
+    read = EventTexts(rules)
     digest = hashlib.sha256()
-    rows: list[tuple[str, dict[str, Any]]] = []
-    for number, line in numbered_lines(path):
-        digest.update(line + b"\n")
-        if line.strip():
-            rows.append((f"{path}:{number}", _row(line, f"{path}:{number}")))
-        if len(rows) == _LINES:
-            found.add(rows, read(rows), needs_labels=needs_labels)
-            rows = []
-            # Not at every chunk: each thinning goes through all that is kept.
-            if len(read.texts) > 2 * most_texts:
-                found.thin(read.texts)
-    found.add(rows, read(rows), needs_labels=needs_labels)
+    for rows in event_rows(path, digest.update):
+        found.add(rows, read(rows), needs_labels=needs_labels)
+        # Not at every chunk: each thinning goes through all that is kept.
+        if len(read.texts) > 2 * most_texts:
+            found.thin(read.texts)
     if not found.codes:
         raise ConfigError(f"{path}: holds no event with a text to read")
     if found.thinning.is_active or len(read.texts) > most_texts:
@@ -124,7 +109,7 @@ class _Columns:
 
     def add(
         self,
-        rows: Sequence[tuple[str, dict[str, Any]]],
+        rows: Sequence[Row],
         codes: Sequence[int],
         *,
         needs_labels: bool,
@@ -182,67 +167,6 @@ class _Columns:
             sha256=sha256,
             thinned=self.thinning.is_active,
         )
-
-
-class _Texts:
-    """Distinct canonical texts, numbered as they come."""
-
-    def __init__(self, rules: TopicPolicy | None) -> None:
-        self.texts: dict[str, int] = {}
-        self._reader = text_reader(rules) if rules else None
-        self._is_json = rules is not None and rules.format is not Format.TEXT
-
-    def __call__(self, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[int]:
-        """The number of each row's text; -1 where it has none."""
-        events = [index for index, (_, row) in enumerate(rows) if "event" in row]
-        plain = [index for index, (_, row) in enumerate(rows) if "event" not in row]
-        codes = [-1] * len(rows)
-        for index, text in self._plain(rows, plain):
-            codes[index] = self._number(text)
-        if events:
-            if self._reader is None:
-                raise ConfigError(
-                    f"{rows[events[0]][0]}: event: what of it is read, a policy says: "
-                    "give --policy and --topic, or a line with `text`"
-                )
-            read = self._reader.read([self._bytes(rows[index][1]["event"]) for index in events])
-            numbers = [self._number(text) for text in read.distinct]
-            for index, code in zip(events, read.codes.tolist(), strict=True):
-                codes[index] = numbers[code] if code >= 0 else -1
-        return codes
-
-    def _plain(
-        self, rows: Sequence[tuple[str, dict[str, Any]]], plain: Sequence[int]
-    ) -> Iterator[tuple[int, str]]:
-        if not plain:
-            return
-        for index in plain:
-            place, row = rows[index]
-            if not isinstance(row.get("text"), str):
-                raise ConfigError(f"{place}: needs `event`, or `text` as a string")
-        keys = with_equal_digits([rows[index][1]["text"] for index in plain])
-        distinct, codes, _ = canonical_texts(keys, dict[bytes, str]())
-        for index, code in zip(plain, codes.tolist(), strict=True):
-            if code >= 0:
-                yield index, distinct[code]
-
-    def _bytes(self, event: object) -> bytes:
-        if self._is_json:
-            return orjson.dumps(event)
-        return (event if isinstance(event, str) else field_text(event)).encode("utf-8", "replace")
-
-    def _number(self, text: str) -> int:
-        return self.texts.setdefault(text, len(self.texts))
-
-
-def _row(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{place}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise ConfigError(f"{place}: must be an object with event (or text) and important")
-    return row
 
 
 def _label(row: dict[str, Any], place: str, *, needed: bool) -> int:

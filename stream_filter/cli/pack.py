@@ -66,6 +66,13 @@ async def inspect(pack_path: Path, as_json: bool) -> None:
             f"scout has not seen: {band.read_share:.1%} of held-out texts, at {band.auc_loss:.4f} "
             "AUC less"
         )
+        if band.taught is not None:
+            taught = band.taught
+            click.echo(
+                f"taught   the slm taught the scout {taught.texts:,} texts without a label; so "
+                f"taught of held-out kinds, it reads {taught.read_share:.1%}, at "
+                f"{taught.auc_loss:.4f} AUC less"
+            )
     training = manifest.training
     click.echo(
         f"trained  on {training.texts:,} texts, {training.important_texts:,} important, seed "

@@ -6,12 +6,14 @@ import click
 
 from stream_filter.app.distilling import taught
 from stream_filter.app.pack_training import Stages, TrainingOrder, quality_of, train_pack
+from stream_filter.app.shipped_packs import STARTER, shipped_pack
+from stream_filter.app.unlabelled_texts import read_unlabelled
 from stream_filter.cli.labelled import labelled_events
 from stream_filter.cli.options import json_option
 from stream_filter.cli.output import print_json, print_table, runs
 from stream_filter.cli.quantities import Figure, OpenShare
 from stream_filter.cli.topic_rules import topic_rules
-from stream_filter.models.pack import load_pack
+from stream_filter.models.pack import ModelPack, load_pack
 from stream_filter.models.pack_writing import require_new
 from stream_filter.training.extra import DEFAULT_ENCODER
 
@@ -58,6 +60,23 @@ from stream_filter.training.extra import DEFAULT_ENCODER
     type=click.Path(path_type=Path),
     help="Distil: learn this pack's scores; EVENTS need no labels, and none are read.",
 )
+@click.option(
+    "--start-from",
+    "start_path",
+    metavar="PACK",
+    type=click.Path(path_type=Path),
+    help="A scout without an SLM begins from this pack's where that ranks held-out events better; "
+    f"`none`: from nothing.  [{STARTER}, where models/ has it]",
+)
+@click.option(
+    "--unlabelled",
+    "unlabelled_paths",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Events of the stream without labels, read as EVENTS are: the SLM teaches the scout what "
+    "they say, and then reads fewer texts. May be given more than once.",
+)
 @click.option("--seed", type=click.IntRange(0), default=7, help="Of the split.  [7]")
 @click.option("--license", "license_name", default="proprietary", help="The pack's.  [proprietary]")
 @json_option
@@ -73,6 +92,8 @@ async def train(
     encoder: str,
     layers: int,
     teacher_path: Path | None,
+    start_path: Path | None,
+    unlabelled_paths: tuple[Path, ...],
     seed: int,
     license_name: str,
     as_json: bool,
@@ -88,12 +109,15 @@ async def train(
 
     \b
     stream-filter train labelled.jsonl --policy policy.yaml --topic a.logs --out models/a-logs
+    stream-filter train labelled.jsonl --unlabelled stream.jsonl.gz --out models/own
     stream-filter train unlabelled.jsonl --teacher models/large --out models/small
     """
     require_new(out)
     rules = topic_rules(policy_path, topic)
     teacher = load_pack(teacher_path) if teacher_path else None
+    start = _start(start_path)
     events = labelled_events(events_path, rules=rules, needs_labels=teacher is None)
+    unlabelled = read_unlabelled(unlabelled_paths, rules=rules) if unlabelled_paths else None
     source = f"labelled events of {topic or 'one stream'}"
     if teacher is not None:
         events = taught(teacher, events, seed=seed)
@@ -114,9 +138,13 @@ async def train(
             encoder=encoder,
             layers=layers,
             told=lambda line: click.echo(line, err=True),
+            start=start,
         ),
+        unlabelled,
     )
     quality = quality_of(trained.held_out, trained.split)
+    manifest = trained.pack.manifest
+    by_slm = manifest.band.taught if manifest.band else None
     if as_json:
         print_json(
             {
@@ -128,7 +156,8 @@ async def train(
                 "events_without_text": events.without_text,
                 "contradicted_texts": events.contradicted,
                 "tried_all": trained.tried_all,
-                "stages": [stage.kind for stage in trained.pack.manifest.stages],
+                "stages": [stage.kind for stage in manifest.stages],
+                "taught_texts": by_slm.texts if by_slm else 0,
                 "notes": trained.notes,
                 "quality": [figure.model_dump(mode="json") for figure in quality],
             }
@@ -143,3 +172,10 @@ async def train(
     click.echo(f"\n{trained.split}")
     for note in trained.notes:
         click.echo(f"- {note}")
+
+
+def _start(given: Path | None) -> ModelPack | None:
+    if given == Path("none"):
+        return None
+    path = given or shipped_pack(STARTER)
+    return load_pack(path) if path else None

@@ -33,8 +33,7 @@ class ChosenBand:
 
     unseen: float
     auc_loss: float
-    """AUC of `the second stage reads all`, less that of the cascade: the mean over the folds, under
-    the weighting where it is greater."""
+    """As the function says."""
 
 
 def choose_band(folds: Sequence[Fold], *, most_loss: float) -> ChosenBand:
@@ -47,14 +46,20 @@ def choose_band(folds: Sequence[Fold], *, most_loss: float) -> ChosenBand:
     """
     chosen = ChosenBand(unseen=ALL, auc_loss=0.0)
     for share in _SHARES:
-        loss = max(
-            float(np.mean([_loss(fold, weights, share) for fold, weights in pairs]))
-            for pairs in zip(*([(f, w) for w in f.weightings] for f in folds), strict=True)
-        )
+        loss = auc_loss(folds, share)
         if loss > most_loss:
             break
         chosen = ChosenBand(unseen=share, auc_loss=loss)
     return chosen
+
+
+def auc_loss(folds: Sequence[Fold], share: float) -> float:
+    """AUC that the cascade loses where the second stage reads texts of which this share is new to
+    the first: the mean over the folds, under the weighting where it is greater."""
+    return max(
+        float(np.mean([_loss(fold, weights, share) for fold, weights in pairs]))
+        for pairs in zip(*([(f, w) for w in f.weightings] for f in folds), strict=True)
+    )
 
 
 def _loss(fold: Fold, weights: Floats, share: float) -> float:

@@ -15,6 +15,7 @@ import yaml
 
 from stream_filter.app.policy_file import load_policy
 from stream_filter.app.settings import SecurityModel, Settings, WebModel
+from stream_filter.app.shipped_packs import shipped_pack
 from stream_filter.core.policy import Policy
 from stream_filter.demo.child import DemoChild
 from stream_filter.demo.language_model import LanguageModel, ModelOptions
@@ -23,7 +24,6 @@ from stream_filter.testing.brokers import EmbeddedBroker
 
 PACK = "demo-platform"
 _POLICY_FILE = Path(__file__).with_name("policy.yaml")
-_CHECKOUT = Path(__file__).parents[2]
 # The embedded broker lets a new group wait for half of the session timeout.
 _SESSION_MS, _EMBEDDED_SESSION_MS = 10_000, 3_000
 _ENV = "STREAM_FILTER_"
@@ -44,12 +44,9 @@ class DemoOptions:
 
 
 def find_model_dir() -> Path:
-    """`models` here or beside the checkout, whichever has the demo's pack; else `models`."""
-    here = Path("models")
-    for folder in (here, _CHECKOUT / "models"):
-        if (folder / PACK).is_dir():
-            return folder.absolute()
-    return here.absolute()
+    """Where the demo's pack is; else `models`, which the error then names."""
+    pack = shipped_pack(PACK)
+    return pack.parent if pack else Path("models").absolute()
 
 
 class Stage:

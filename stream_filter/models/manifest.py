@@ -93,6 +93,21 @@ class SlmStage(_Part):
 Stage = Annotated[ScoutStage | SlmStage, Field(discriminator="kind")]
 
 
+class Taught(_Part):
+    """What the SLM taught the scout: its scores of texts that nobody had labelled."""
+
+    texts: int = Field(gt=0)
+    data_sha256: Sha256
+    read_share: Fraction = Field(
+        description="Of held-out texts, half of which were taught: how many of the others the SLM "
+        "reads."
+    )
+    auc_loss: float = Field(
+        description="AUC on held-out events of `the SLM reads all`, less that of both stages, "
+        "where the SLM had taught the scout half of their texts, and the others were read."
+    )
+
+
 class Band(_Part):
     """Which texts the SLM reads: those that are new to the scout."""
 
@@ -105,6 +120,9 @@ class Band(_Part):
     )
     auc_loss: float = Field(
         description="AUC on held-out events of `the SLM reads all`, less that of both stages."
+    )
+    taught: Taught | None = Field(
+        default=None, description="Absent: the scout learned from labels alone."
     )
 
 

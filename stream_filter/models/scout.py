@@ -51,6 +51,11 @@ class Scout:
         self._calibration = calibration
         self._window = window
 
+    @property
+    def products(self) -> NDArray[np.float64]:
+        """Shape (buckets,): what each n-gram says, weight times rarity."""
+        return self._products[:-1].astype(np.float64)
+
     def read(self, texts: Sequence[str]) -> ScoutReading:
         """In the order of `texts`."""
         logits, unseen = np.zeros(len(texts)), np.zeros(len(texts))

@@ -63,18 +63,34 @@ class FittedScout:
 
 
 def fit_scout(
-    ngrams: Ngrams, important: Floats, weights: Floats, *, buckets: int, strength: float
+    ngrams: Ngrams,
+    important: Floats,
+    weights: Floats,
+    *,
+    buckets: int,
+    strength: float,
+    start: Floats | None = None,
 ) -> FittedScout:
     """Logistic regression with a quadratic penalty of 1 / (2 · strength), as scikit-learn's C.
 
     `important`: shape (texts,), in [0, 1], the share of the text's events that are. `weights`:
     shape (texts,). N-grams that no text has get rarity 0: they say nothing.
+
+    `start`: shape (buckets,), what each n-gram says (weight · rarity) in a scout that was trained
+    elsewhere. The penalty then is on how far the weights move from there (a Gaussian prior with
+    that mean; Chelba and Acero, 2006), and n-grams that the other scout alone knows keep what
+    they say.
     """
     rarities = _rarities(ngrams, buckets)
+    mean = np.zeros(buckets)
+    if start is not None:
+        rarities[(rarities == 0) & (start != 0)] = np.log(1 + ngrams.texts) + 1  # of none
+        np.divide(start, rarities, out=mean, where=rarities > 0)
     rarity = rarities[ngrams.codes]
     seen, codes = np.unique(ngrams.codes, return_inverse=True)
     norms = np.sqrt(np.maximum(np.bincount(ngrams.rows, rarity * rarity, ngrams.texts), 1e-12))
     values = rarity / norms[ngrams.rows]
+    began = mean[seen]
 
     def loss(point: Floats) -> tuple[float, Floats]:
         inner = np.bincount(ngrams.rows, values * point[codes], ngrams.texts) + point[-1]
@@ -82,12 +98,13 @@ def fit_scout(
         gradient = np.append(
             np.bincount(codes, values * slope[ngrams.rows], len(seen)), slope.sum()
         )
-        gradient[:-1] += point[:-1] / strength
+        moved = point[:-1] - began
+        gradient[:-1] += moved / strength
         value = (weights * (np.logaddexp(0, inner) - important * inner)).sum()
-        return float(value + point[:-1] @ point[:-1] / (2 * strength)), gradient
+        return float(value + moved @ moved / (2 * strength)), gradient
 
-    found = minimize(loss, np.zeros(len(seen) + 1))
-    all_weights = np.zeros(buckets, np.float32)
+    found = minimize(loss, np.append(began, 0.0))
+    all_weights = mean.astype(np.float32)
     all_weights[seen] = found[:-1]
     return FittedScout(
         weights=all_weights,

@@ -276,3 +276,71 @@ def test_distilled_from_a_teacher(invoke: Invoke, trained: Path, tmp_path: Path)
     assert np.abs(before - after).mean() < 0.1
     assert teacher.model_id in (tmp_path / "bare" / "README.md").read_text()
     assert "have both labels" not in (tmp_path / "bare" / "README.md").read_text()
+
+
+def test_a_scout_starts_from_one_that_knows_better(
+    invoke: Invoke, trained: Path, tmp_path: Path
+) -> None:
+    """Where that ranks held-out events better, the pack says what it started from, with both
+    figures; `none` starts from nothing; a start that does not help is left, and nothing is said."""
+    rng = random.Random(3)
+    rows = [line(rng) for _ in range(60)]
+    few = write(tmp_path / "few.jsonl", rows)
+    result = invoke("train", few, "--out", tmp_path / "begun", "--start-from", trained)
+    assert result.exit_code == 0, result.stderr
+    assert "from the start: forwards" in result.stderr
+    begun = load_pack(tmp_path / "begun").manifest
+    result = invoke("train", few, "--out", tmp_path / "scratch", "--start-from", "none")
+    assert result.exit_code == 0, result.stderr
+    assert "from the start" not in result.stderr
+    scratch = load_pack(tmp_path / "scratch").manifest
+    assert scratch.training.base == "none: character n-grams"
+    areas = [next(q.value for q in each.quality if q.metric == "auc") for each in (begun, scratch)]
+    assert areas[0] > areas[1]
+    own = load_pack(trained)
+    assert begun.training.base == f"the scout of own ({own.model_id})"
+    assert begun.license.base_weights == own.manifest.license.pack
+    card = (tmp_path / "begun" / "README.md").read_text()
+    assert f"without that the AUC on the same held-out events is {areas[1]:.4f}" in card
+
+
+def test_a_start_that_is_none(invoke: Invoke, labelled: Path, tmp_path: Path) -> None:
+    """A pack without a scout, and what is no pack, are refused before anything is read."""
+    slm = Path(__file__).parents[2] / "models" / "demo-platform"
+    for start, problem in (
+        (slm, "has no scout to start from"),
+        (tmp_path / "none-such", "none-such"),
+    ):
+        result = invoke("train", labelled, "--out", tmp_path / "pack", "--start-from", start)
+        assert result.exit_code == 2
+        assert problem in result.stderr
+        assert "strength" not in result.stderr
+        assert not (tmp_path / "pack").exists()
+
+
+def test_without_an_slm_nobody_teaches(invoke: Invoke, labelled: Path, tmp_path: Path) -> None:
+    """Unlabelled events for a scout alone: the scout is the one that labels alone make, and the
+    reason is told."""
+    unlabelled = write(tmp_path / "u.jsonl", [{"text": "nobody knows"}])
+    asked = ("train", labelled, "--stages", "scout", "--json")
+    assert invoke(*asked, "--out", tmp_path / "plain").exit_code == 0
+    result = invoke(*asked, "--out", tmp_path / "own", "--unlabelled", unlabelled)
+    assert result.exit_code == 0, result.stderr
+    assert any("only an SLM" in note for note in json.loads(result.stdout)["notes"])
+    assert "unlabelled events were not used" in (tmp_path / "own" / "README.md").read_text()
+    made = [(tmp_path / name / "scout.npy").read_bytes() for name in ("plain", "own")]
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"important": true}', '{"event": {}}', None])
+def test_unlabelled_events_that_are_none(
+    invoke: Invoke, labelled: Path, tmp_path: Path, line: str | None
+) -> None:
+    """One line that names the place, exit 2, before any training."""
+    path = tmp_path / "u.jsonl"
+    if line is not None:
+        path.write_text(f'{{"text": "good"}}\n{line}\n')
+    result = invoke("train", labelled, "--out", tmp_path / "own", "--unlabelled", path)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert (f"{path}:2: " if line else f"{path}: cannot be read") in result.stderr

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from stream_filter.app.second_stage import MOST_TAUGHT_AUC_LOSS
 from stream_filter.cli.main import main
 from stream_filter.models.pack import load_pack
 from stream_filter.models.staged_scorer import StagedScorer
@@ -26,6 +27,9 @@ GOOD = (
 )
 BAD = ("disk broken", "order lost", "payment charged twice", "node vanished", "data corrupted")
 PLACES = [f"{a}{b}" for a in ("north", "south", "east", "west") for b in ("gate", "hall", "wing")]
+NEW = [
+    f"{what} after {of}" for what in ("pump stalled", "lamp lit") for of in ("rain", "snow", "fog")
+]
 Train = Callable[..., Result]
 
 
@@ -37,6 +41,13 @@ def events(count: int) -> list[dict[str, Any]]:
         what, where, of = rng.choice(BAD if important else GOOD), *rng.sample(PLACES, 2)
         rows.append({"text": f"{what} in the {where} of {of}", "important": important})
     return rows
+
+
+def unlabelled(folder: Path) -> Path:
+    """Texts of kinds that no label has."""
+    path = folder / "unlabelled.jsonl"
+    path.write_text("\n".join(json.dumps({"text": text}) for text in NEW))
+    return path
 
 
 @pytest.fixture
@@ -97,10 +108,11 @@ def test_a_training_goes_on_after_a_break(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Broken off in the last fit, begun again: what was finished is not trained again, and the pack
-    is the one that an unbroken training makes."""
+    is the one that an unbroken training makes, what the SLM taught included."""
     from stream_filter.training import fine_tuning
 
-    whole = train("whole", "--stages", "both")
+    asked = ("--stages", "both", "--unlabelled", str(unlabelled(tmp_path)))
+    whole = train("whole", *asked)
     assert whole.exit_code == 0, whole.output
     save, saved = fine_tuning._save, 0
 
@@ -112,16 +124,25 @@ def test_a_training_goes_on_after_a_break(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(fine_tuning, "_save", save_and_break)
-    assert train("broken", "--stages", "both").exit_code != 0
+    assert train("broken", *asked).exit_code != 0
     assert not (tmp_path / "models" / "broken").exists()
     monkeypatch.setattr(fine_tuning, "_save", save)
-    again = train("broken", "--stages", "both")
+    again = train("broken", *asked)
     assert again.exit_code == 0, again.output
     assert "goes on after step" in again.stderr
-    graphs = [
-        (tmp_path / "models" / name / "model.onnx").read_bytes() for name in ("whole", "broken")
-    ]
-    assert graphs[0] == graphs[1]
+    packs = [load_pack(tmp_path / "models" / name) for name in ("whole", "broken")]
+    for file in ("model.onnx", "scout.npy"):
+        assert packs[0].read(file) == packs[1].read(file)
+    # What nobody had labelled is no longer new to the scout, and has the score that the SLM gave.
+    band = packs[0].manifest.band
+    assert band is not None
+    assert band.taught is not None
+    assert band.taught.texts == len(NEW)
+    assert band.taught.auc_loss <= MOST_TAUGHT_AUC_LOSS
+    scorer = StagedScorer(packs[0], threads=1)
+    assert not scorer.unsure(NEW).any()
+    by_stage = scorer.score_by_stage(NEW)
+    assert np.allclose(by_stage["its scout alone"], by_stage["its SLM alone"], atol=0.25)
 
 
 @pytest.mark.parametrize("encoder", ["./nothing/here", "."])
