@@ -225,12 +225,12 @@ async def test_a_sweep_through_the_gate(gate: Any, tmp_path: Path) -> None:
         file.write_bytes(orjson.dumps({"version": 1, "topics": {topic: own}}))
         return gate.invoke("what-if", "--policy", file, "--json", *options)
 
-    done = asked(0.3, "--sweep")
+    done = asked(0.0, "--sweep")  # at which most is forwarded, and much of it repeats
     assert done.exit_code == 0, done.output
     found = orjson.loads(done.stdout)
     assert (found["records"], found["gone"], found["unscored"]) == (400, 0, 0)
     assert found["read_back_because_of"] == ["rules", "fold"]
-    assert found["supposed"]["folded"] > 0
+    assert found["supposed"]["folded"] > 20
     at = {point["drop_below"]: point["forwarded"] for point in found["sweep"]}
     for low in (0.0, 0.06, 0.3, 1.0):
         alone = orjson.loads(asked(low).stdout)
