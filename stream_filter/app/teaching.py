@@ -140,9 +140,9 @@ def taught_scout(
     ), [
         *given.notes,
         f"The SLM taught the scout {len(lessons):,} of {len(texts):,} distinct texts without a "
-        f"label{few}, of {given.events:,} events. On held-out events, one half of them taught and "
-        f"the other read, both stages lose {facts.auc_loss:.4f} of AUC against the SLM, which reads "
-        f"{facts.read_share:.1%}.",
+        f"label{few}, of {given.events:,} events. On held-out events, of which one half was "
+        f"taught and the other read, both stages lose {facts.auc_loss:.4f} of AUC against the SLM, "
+        f"which reads {facts.read_share:.1%}.",
     ]
 
 
