@@ -140,9 +140,9 @@ def taught_scout(
     ), [
         *given.notes,
         f"The SLM taught the scout {len(lessons):,} of {len(texts):,} distinct texts without a "
-        f"label{few}, of {given.events:,} events. On held-out kinds of texts, half of them taught, "
-        f"both stages lose {facts.auc_loss:.4f} of AUC against the SLM, which reads "
-        f"{facts.read_share:.1%}.",
+        f"label{few}, of {given.events:,} events. On held-out events, of which one half was "
+        f"taught and the other read, both stages lose {facts.auc_loss:.4f} of AUC against the SLM, "
+        f"which reads {facts.read_share:.1%}.",
     ]
 
 
@@ -158,32 +158,36 @@ def _room(fit_s: float, labelled: int, teacher: Teacher, lesson: Lesson) -> int:
 def rehearsed(events: LabelledEvents, untaught: HeldOut, teacher: Teacher, *, seed: int) -> HeldOut:
     """What taught twins of the scout say of held-out events.
 
-    In each fold, the SLM that has not seen it teaches one half of the texts, beside the labels of
-    the other folds, and the twin reads the other half; then the halves change places. So what is
-    read is of kinds that were taught, but no text that was.
+    In each fold, the SLM that has not seen it teaches the texts of one half of the events, beside
+    the labels of the other folds, and the twin reads the other half; then they change places. So of
+    what is read some texts were taught, as in a stream that goes on, and others are new.
     """
     ngrams = ngrams_of(events.texts, HASHING)
     said = np.zeros(len(events.texts))
     said[events.codes] = teacher.scores
     rng = np.random.default_rng(seed)
-    logits, unseen = np.zeros(len(events.texts)), np.zeros(len(events.texts))
+    logits, unseen = np.zeros(len(events.codes)), np.zeros(len(events.codes))
     for fold in teacher.folds:
         important, mass = counted_by_text(events, ~fold)
         labelled = mass.sum()
-        codes = rng.permutation(np.unique(events.codes[fold]))
+        rows = rng.permutation(np.flatnonzero(fold))
+        codes = np.unique(events.codes[rows])
         important[codes] = said[codes]
-        for lessons, read in ((codes[::2], codes[1::2]), (codes[1::2], codes[::2])):
+        for shown, read in ((rows[::2], rows[1::2]), (rows[1::2], rows[::2])):
+            lessons = np.unique(events.codes[shown])
             mass[codes] = 0.0
             mass[lessons] = MASS * labelled / max(1, len(lessons))
             fitted = _fit(ngrams, important, mass, untaught.strength)
-            texts = [events.texts[code] for code in read.tolist()]
-            logits[read], unseen[read] = fitted.read(texts, HASHING, WINDOW)
+            distinct, text = np.unique(events.codes[read], return_inverse=True)
+            texts = [events.texts[code] for code in distinct.tolist()]
+            reading = fitted.read(texts, HASHING, WINDOW)
+            logits[read], unseen[read] = reading.logits[text], reading.unseen[text]
     return HeldOut(
         tested=np.logical_or.reduce(teacher.folds),
-        logits=logits[events.codes],
-        unseen=unseen[events.codes],
+        logits=logits,
+        unseen=unseen,
         strength=untaught.strength,
-        split=f"{untaught.split}; of these the SLM had taught one half of the texts, the other was "
+        split=f"{untaught.split}; of these the SLM had taught the texts of one half, the other was "
         "read",
     )
 

@@ -99,12 +99,12 @@ class Taught(_Part):
     texts: int = Field(gt=0)
     data_sha256: Sha256
     read_share: Fraction = Field(
-        description="Of held-out texts, half of which were taught: how many of the others the SLM "
-        "reads."
+        description="Of held-out texts, where the SLM had taught those of one half of the events "
+        "and the other half was read: how many the SLM reads."
     )
     auc_loss: float = Field(
         description="AUC on held-out events of `the SLM reads all`, less that of both stages, "
-        "where the SLM had taught the scout half of their texts, and the others were read."
+        "where the SLM had taught the scout those of one half, and the other half was read."
     )
 
 

@@ -125,6 +125,27 @@ def test_the_cost_is_that_of_texts_that_were_not_taught(
     assert found.logits[important].min() > found.logits[~important].max()
 
 
+def test_what_repeats_is_read_as_taught(events: LabelledEvents, scout: TrainedScout) -> None:
+    """A rehearsal halves the events, not their texts: of texts that come often, nothing is new."""
+    often = 12
+    many = replace(
+        events,
+        codes=np.tile(events.codes, often),
+        important=np.tile(events.important, often),
+        weights=np.ones(len(events.codes) * often),
+        groups=np.tile(events.groups, often),
+        times_s=np.full(len(events.codes) * often, np.nan),
+    )
+    twice = replace(
+        scout.held_out,
+        tested=np.tile(scout.held_out.tested, often),
+        logits=np.tile(scout.held_out.logits, often),
+        unseen=np.tile(scout.held_out.unseen, often),
+    )
+    found = rehearsed(many, twice, teacher(many), seed=1)
+    assert np.mean(found.unseen == 0) > 0.99
+
+
 def test_a_scout_that_cannot_follow_is_not_taught(
     events: LabelledEvents, scout: TrainedScout
 ) -> None:
