@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from stream_filter.app.line_file import numbered_lines
+from stream_filter.app.line_file import json_object, numbered_lines
 from stream_filter.core.errors import ConfigError
 from stream_filter.core.policy import Format, TopicPolicy
 from stream_filter.formats.text_reader import (
@@ -29,7 +29,9 @@ def event_rows(path: Path, digested: Callable[[bytes], object]) -> Iterator[list
     for number, line in numbered_lines(path):
         digested(line + b"\n")
         if line.strip():
-            rows.append((f"{path}:{number}", _row(line, f"{path}:{number}")))
+            rows.append(
+                (f"{path}:{number}", json_object(line, f"{path}:{number}", needs="event or text"))
+            )
         if len(rows) == _LINES:
             yield rows
             rows = []
@@ -89,13 +91,3 @@ class EventTexts:
 
     def _number(self, text: str) -> int:
         return self.texts.setdefault(text, len(self.texts))
-
-
-def _row(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{place}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise ConfigError(f"{place}: must be an object with event or text")
-    return row

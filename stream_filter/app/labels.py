@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from stream_filter.app.line_file import json_object
 from stream_filter.core.decision import Reason
 from stream_filter.core.errors import ConfigError
 
@@ -55,7 +55,7 @@ def read_labels(path: Path) -> Labels:
                 if not line.strip():
                     continue
                 place = f"{path}:{number}"
-                row = _row(line, place)
+                row = json_object(line, place, needs="score and important")
                 label = row.get("important")
                 if label not in (0, 1) or isinstance(label, float):
                     raise ConfigError(f"{place}: important: must be true or false, not {label!r}")
@@ -117,16 +117,6 @@ def _require_fair(path: Path, reasons: dict[str, int], *, has_chances: bool) -> 
             f"{path}: all of these events were forwarded, none was a drop: no threshold can be "
             "judged by them; add the holdout's events, or label a topic in shadow mode"
         )
-
-
-def _row(line: bytes, place: str) -> dict[str, object]:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{place}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise ConfigError(f"{place}: must be an object with score and important")
-    return row
 
 
 def _number(row: dict[str, object], key: str, place: str) -> float:

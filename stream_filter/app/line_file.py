@@ -6,7 +6,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+
+import orjson
 
 from stream_filter.core.errors import ConfigError
 
@@ -28,6 +30,17 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise ConfigError(f"{name}: damaged gzip: {error}") from error
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read: {error.strerror}: check the path") from error
+
+
+def json_object(line: bytes, place: str, *, needs: str) -> dict[str, Any]:
+    """The object on a line. Raises ConfigError with `place`, and with what it `needs`."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{place}: not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise ConfigError(f"{place}: must be an object with {needs}")
+    return row
 
 
 def _opened(path: Path, stack: ExitStack) -> BinaryIO:

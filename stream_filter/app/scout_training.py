@@ -12,7 +12,7 @@ from stream_filter.app.splits import held_out_folds
 from stream_filter.core.ranking import auc, forwarded_share
 from stream_filter.models.manifest import Affine
 from stream_filter.models.ngrams import Hashing
-from stream_filter.models.scout import Scout
+from stream_filter.models.scout import Scout, ScoutReading
 from stream_filter.models.scout_fitting import (
     FittedScout,
     Ngrams,
@@ -101,7 +101,7 @@ def train_scout(
     folds, split = held_out_folds(events, seed=seed)
     ngrams = ngrams_of(events.texts, HASHING)
     until = clock_s() + seconds
-    best: tuple[float, HeldOut] | None = None
+    best: tuple[float, float, HeldOut] | None = None
     tried = 0
     for strength in STRENGTHS:
         if tried and clock_s() > until:
@@ -111,14 +111,13 @@ def train_scout(
         share, area = _measured(events, found, recall)
         told(f"strength {strength:g}: forwards {share:.1%} at recall {recall:g}, AUC {area:.4f}")
         if best is None or share < best[0] * _CLEARLY_LESS:
-            best = share, found
+            best = share, area, found
     assert best is not None, "the first strength is always tried"
-    held_out = best[1]
+    _, before, held_out = best
     products, from_scratch_auc = None, None
     if start is not None and clock_s() <= until:
         products = START_SHARE * start.products
         found = _held_out(events, ngrams, folds, held_out.strength, split, products)
-        before = _measured(events, held_out, recall)[1]
         share, area = _measured(events, found, recall)
         told(f"from the start: forwards {share:.1%} at recall {recall:g}, AUC {area:.4f}")
         if area > before:
@@ -126,7 +125,8 @@ def train_scout(
         else:
             products = None
     everything, began_s = np.ones(len(events.codes), np.bool_), clock_s()
-    fitted = _fit(events, ngrams, everything, held_out.strength, products)
+    counts = counted_by_text(events, everything)
+    fitted = fit_counted(ngrams, *counts, held_out.strength, products)
     platt = calibrated(events, held_out)
     return TrainedScout(
         fitted=fitted,
@@ -185,23 +185,30 @@ def _held_out(
     logits, unseen = np.zeros(len(events.codes)), np.zeros(len(events.codes))
     tested = np.zeros(len(events.codes), np.bool_)
     for fold in folds:
-        fitted = _fit(events, ngrams, ~fold, strength, start)
-        codes, text = np.unique(events.codes[fold], return_inverse=True)
-        texts = [events.texts[code] for code in codes.tolist()]
-        reading = fitted.read(texts, HASHING, WINDOW)
-        logits[fold], unseen[fold] = reading.logits[text], reading.unseen[text]
+        fitted = fit_counted(ngrams, *counted_by_text(events, ~fold), strength, start)
+        logits[fold], unseen[fold] = read_events(fitted, events, fold)
         tested |= fold
     return HeldOut(tested=tested, logits=logits, unseen=unseen, strength=strength, split=split)
 
 
-def _fit(
-    events: LabelledEvents,
+def read_events(
+    fitted: FittedScout, events: LabelledEvents, rows: NDArray[np.bool_] | NDArray[np.int64]
+) -> ScoutReading:
+    """What it says of these events, each text read once."""
+    codes, text = np.unique(events.codes[rows], return_inverse=True)
+    texts = [events.texts[code] for code in codes.tolist()]
+    logits, unseen = fitted.read(texts, HASHING, WINDOW)
+    return ScoutReading(logits[text], unseen[text])
+
+
+def fit_counted(
     ngrams: Ngrams,
-    rows: NDArray[np.bool_],
+    important: Floats,
+    mass: Floats,
     strength: float,
-    start: Floats | None,
+    start: Floats | None = None,
 ) -> FittedScout:
-    important, mass = counted_by_text(events, rows)
+    """From the texts that count, all of shape (texts,)."""
     there = mass > 0
     return fit_scout(
         ngrams.of(there),

@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from stream_filter.app.labelled_events import LabelledEvents
 from stream_filter.app.scout_training import (
     HASHING,
-    WINDOW,
     HeldOut,
     TrainedScout,
     calibrated,
     counted_by_text,
+    fit_counted,
+    read_events,
 )
 from stream_filter.app.stage_folds import stage_folds
 from stream_filter.app.unlabelled_texts import UnlabelledTexts
 from stream_filter.core.banding import ALL, auc_loss, choose_band
 from stream_filter.models import manifest
-from stream_filter.models.scout_fitting import FittedScout, Ngrams, fit_scout, ngrams_of
+from stream_filter.models.scout_fitting import FittedScout, ngrams_of
 
 MOST_TAUGHT = 10_000
 """Distinct texts: half a minute of fitting."""
@@ -177,11 +178,8 @@ def rehearsed(events: LabelledEvents, untaught: HeldOut, teacher: Teacher, *, se
             lessons = np.unique(events.codes[shown])
             mass[codes] = 0.0
             mass[lessons] = MASS * labelled / max(1, len(lessons))
-            fitted = _fit(ngrams, important, mass, untaught.strength)
-            distinct, text = np.unique(events.codes[read], return_inverse=True)
-            texts = [events.texts[code] for code in distinct.tolist()]
-            reading = fitted.read(texts, HASHING, WINDOW)
-            logits[read], unseen[read] = reading.logits[text], reading.unseen[text]
+            fitted = fit_counted(ngrams, important, mass, untaught.strength)
+            logits[read], unseen[read] = read_events(fitted, events, read)
     return HeldOut(
         tested=np.logical_or.reduce(teacher.folds),
         logits=logits,
@@ -197,20 +195,9 @@ def fit_taught(
 ) -> FittedScout:
     """From all labels, and what the SLM says of `texts`, shape (texts,): none of them labelled."""
     important, mass = counted_by_text(events, np.ones(len(events.codes), np.bool_))
-    return _fit(
+    return fit_counted(
         ngrams_of([*events.texts, *texts], HASHING),
         np.append(important, scores),
         np.append(mass, np.full(len(texts), MASS * mass.sum() / len(texts))),
         strength,
-    )
-
-
-def _fit(ngrams: Ngrams, important: Floats, weights: Floats, strength: float) -> FittedScout:
-    there = weights > 0
-    return fit_scout(
-        ngrams.of(there),
-        important[there],
-        weights[there],
-        buckets=HASHING.buckets,
-        strength=strength,
     )
